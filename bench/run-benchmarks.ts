@@ -1,0 +1,109 @@
+/**
+ * `npm run bench`: the same kernel, initial root and command line on Partita and on QEMU's TCG, side by side.
+ *
+ *   npm run bench -- [--runs N] [--memory SIZE] [--programs a,b,c] [--only partita|qemu] [--flavour cloud|full|rt]
+ *
+ * Boot time runs from the start of the monitor's process to the first line of /init; program times are taken
+ * inside the guest. Several runs give medians.
+ */
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildInitramfs, cacheFolder, type Flavour, prepareDebianGuest } from '../src/guests/debian-guest.ts';
+import { commandLine, INIT_FIRST_LINE, SCRIPT_DONE } from '../src/guests/initramfs.ts';
+import { compilePrograms, PROGRAMS, programEntries, readResults } from './guest-programs.ts';
+import { type Measurement, measure } from './measured-process.ts';
+import { type MonitorFigures, printTable } from './table.ts';
+
+const RUN_TIMEOUT_SECONDS = 600;
+
+interface Monitor {
+  name: string;
+  program: string;
+  parameters(files: GuestFiles): string[];
+}
+
+interface GuestFiles {
+  kernel: string;
+  initrd: string;
+  append: string;
+  mebibytes: number;
+}
+
+const PARTITA: Monitor = {
+  name: 'partita',
+  program: process.execPath,
+  parameters: ({ kernel, initrd, append, mebibytes }) => [
+    ...[join(import.meta.dirname, '../src/cli/partita.ts'), 'run', '--json'],
+    ...['--kernel', kernel, '--initrd', initrd, '--append', append, '--memory', `${mebibytes}M`],
+  ],
+};
+
+const QEMU: Monitor = {
+  name: 'qemu tcg',
+  program: 'qemu-system-x86_64',
+  parameters: ({ kernel, initrd, append, mebibytes }) => [
+    ...['-accel', 'tcg', '-m', `${mebibytes}M`, '-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
+    ...['-no-reboot', '-kernel', kernel, '-initrd', initrd, '-append', append],
+  ],
+};
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '1' },
+    memory: { type: 'string', default: '512' },
+    programs: { type: 'string', default: PROGRAMS.join(',') },
+    only: { type: 'string' },
+    flavour: { type: 'string', default: 'cloud' },
+  },
+});
+
+const log = (line: string): void => console.error(`bench: ${line}`);
+const guest = prepareDebianGuest(values.flavour as Flavour, log);
+const binary = compilePrograms(join(cacheFolder(), 'partita-bench'));
+if (binary === undefined) log('gcc is not installed: measuring the boot alone');
+const programs = values.programs.split(',');
+const files: GuestFiles = {
+  kernel: guest.kernel,
+  initrd: buildInitramfs(
+    guest,
+    join(cacheFolder(), 'initramfs-bench.cpio.gz'),
+    programEntries(binary, programs),
+  ),
+  append: commandLine('bench'),
+  mebibytes: Number.parseInt(values.memory, 10),
+};
+
+const monitors = [PARTITA, QEMU].filter(
+  (monitor) => values.only === undefined || monitor.name.startsWith(values.only),
+);
+const figures: MonitorFigures[] = [];
+for (const monitor of monitors) {
+  if (spawnSync(monitor.program, ['--version'], { stdio: 'ignore' }).error) {
+    log(`${monitor.program} is not installed (Debian's package qemu-system-x86); leaving that column out`);
+    continue;
+  }
+  figures.push(await measureMonitor(monitor));
+}
+printTable(figures, binary === undefined ? [] : programs);
+
+async function measureMonitor(monitor: Monitor): Promise<MonitorFigures> {
+  const runs: Measurement[] = [];
+  const count = Math.max(1, Number.parseInt(values.runs, 10) || 1);
+  for (let run = 1; run <= count; run++) {
+    log(`${monitor.name}: run ${run} of ${count}`);
+    const result = await measure(
+      monitor.program,
+      monitor.parameters(files),
+      INIT_FIRST_LINE,
+      RUN_TIMEOUT_SECONDS,
+    );
+    if (!result.text.includes(SCRIPT_DONE) || result.status !== 0) {
+      log(`${monitor.name} ended with status ${result.status} and did not finish; its last lines:`);
+      console.error(result.text.split('\n').slice(-15).join('\n'));
+      process.exitCode = 1;
+    }
+    runs.push(result);
+  }
+  return { name: monitor.name, runs, results: runs.map((run) => readResults(run.text)) };
+}

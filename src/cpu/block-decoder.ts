@@ -1,0 +1,336 @@
+/**
+ * Decodes guest code into blocks of records, and drops them when the code's bytes change. Blocks are found by
+ * system physical address and mode. A block ends at an unconditional transfer, at the page's end or after
+ * MAX_BLOCK instructions; a conditional branch does not end it.
+ */
+import type { CodeHolder, PhysicalMemory } from './processor.ts';
+import { VECTOR } from '../x86/exceptions.ts';
+import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
+import { type Form, allForms, formOf } from './instructions/forms.ts';
+import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
+import { blockSlot, handlerTable } from './interpreter.ts';
+import {
+  AREA_BLOCK_TABLE,
+  AREA_RECORDS,
+  AREA_TLB,
+  BLOCK_ENTRY_SHIFT,
+  BLOCK_TABLE_ENTRIES,
+  RECORDS_SIZE,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_WRITE,
+} from './logical-processor-area.ts';
+import { Mode } from './mode.ts';
+import * as R from './record.ts';
+import { faultOfMode } from './mode-faults.ts';
+import * as S from './state-layout.ts';
+
+const MAX_BLOCK = 96;
+const ENDS_BLOCK = new Set(
+  'jmp call ret jmpf callf retf iret int int1 int3 syscall sysret sysenter sysexit hlt ud0 ud1 ud2 rsm'.split(' '),
+);
+const STRING_SOURCES = new Set(['movs', 'lods', 'cmps', 'outs', 'xlat']);
+const CONTROL_OFFSET: Record<number, number> = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 };
+const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
+
+/** Handler by form object. */
+const handlers = new Map<Form, number>();
+for (const form of allForms()) {
+  const handler = handlerTable.byKey.get(form.key);
+  if (handler !== undefined) handlers.set(form, handler);
+}
+
+interface Block {
+  slot: number;
+  spa: number;
+  mode: number;
+  record: number;
+  count: number;
+}
+interface CodePage {
+  blocks: Block[];
+  /** One bit per 32 bytes of the page that decoded code came from. */
+  granules: Uint32Array;
+}
+
+/** Where the second page of an instruction is: spn, or -1 with a fault pending. */
+export type SecondPage = () => number;
+
+export class BlockDecoder implements CodeHolder {
+  private readonly memory: PhysicalMemory;
+  private readonly view: DataView;
+  private readonly area: number;
+  private cursor: number;
+  private readonly pages = new Map<number, CodePage>();
+  private readonly crossing = new Uint8Array(32);
+  /** Forms that guest code asked for and nothing implements, with counts. */
+  readonly missing = new Map<string, number>();
+
+  constructor(memory: PhysicalMemory, area: number) {
+    this.memory = memory;
+    this.area = area;
+    this.view = memory.view;
+    this.cursor = area + AREA_RECORDS;
+    this.flush();
+    memory.codeHolders.push(this);
+  }
+
+  /** Forgets all decoded code. */
+  flush(): void {
+    const { bytes } = this.memory;
+    const table = this.area + AREA_BLOCK_TABLE;
+    bytes.fill(0xff, table, table + (BLOCK_TABLE_ENTRIES << BLOCK_ENTRY_SHIFT));
+    // Marks in the code map stay: another processor may hold code of the page. The next store clears them.
+    this.pages.clear();
+    this.cursor = this.area + AREA_RECORDS;
+  }
+
+  /** Decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. */
+  decode(spa: number, mode: number, secondPage: SecondPage): number {
+    const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
+    if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
+    const first = this.cursor;
+    const end = this.fill(spa, mode, secondPage);
+    if (end < 0) {
+      this.cursor = first;
+      return 0;
+    }
+    this.enter(spa, mode, first, end);
+    return first;
+  }
+
+  /** Writes records from `spa` on. Returns the page offset behind the block, or -1. */
+  private fill(spa: number, mode: number, secondPage: SecondPage): number {
+    const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
+    const pageStart = spa - (spa % 4096);
+    const most = mode & (Mode.Shadow | Mode.Trap) ? 1 : MAX_BLOCK;
+    let offset = spa - pageStart;
+    for (let count = 0; count < most; count++) {
+      const available = Math.min(4096 - offset, MAX_INSTRUCTION_LENGTH);
+      let result: DecodeResult =
+        available > 0 ? decode(this.memory.bytes, pageStart + offset, available, code) : { kind: 'need' };
+      if (result.kind === 'need') {
+        if (count > 0) break;
+        const spn = secondPage();
+        if (spn < 0) return -1;
+        this.noteCodePage(spn);
+        result = this.decodeCrossing(pageStart + offset, spn, code);
+        this.checkSecondPageRecord(offset, spn);
+      }
+      if (result.kind !== 'ok') {
+        const tooLong = result.kind === 'too-long';
+        this.raiseRecord(offset, tooLong ? VECTOR.GP : VECTOR.UD, tooLong ? 0 : -1);
+        return offset + 1;
+      }
+      const { instruction } = result;
+      this.instructionRecord(offset, instruction, mode);
+      offset += instruction.length;
+      if (ENDS_BLOCK.has(instruction.row.mnemonic)) return offset;
+      if (offset >= 4096) break;
+    }
+    this.record(R.Handler.Continue, offset, 0);
+    return offset;
+  }
+
+  private decodeCrossing(at: number, second: number, code: CodeSize): DecodeResult {
+    const { bytes } = this.memory;
+    const here = 4096 - (at % 4096);
+    this.crossing.set(bytes.subarray(at, at + here));
+    this.crossing.set(bytes.subarray(second * 4096, second * 4096 + 16), here);
+    const result = decode(this.crossing, 0, MAX_INSTRUCTION_LENGTH, code);
+    return result.kind === 'need' ? { kind: 'too-long' } : result;
+  }
+
+  // Records
+
+  private record(handler: number, offset: number, length: number): number {
+    const { view, cursor } = this;
+    view.setUint16(cursor + R.RECORD_HANDLER, handler, true);
+    view.setUint16(cursor + R.RECORD_PAGE_OFFSET, offset, true);
+    view.setUint8(cursor + R.RECORD_LENGTH, length);
+    this.cursor += R.RECORD_SIZE;
+    return cursor;
+  }
+
+  private raiseRecord(offset: number, vector: number, error: number): void {
+    const at = this.record(R.Handler.Raise, offset, 0);
+    this.view.setBigInt64(at + R.RECORD_IMMEDIATE, BigInt(vector), true);
+    this.view.setBigInt64(at + R.RECORD_DISPLACEMENT, BigInt(error), true);
+  }
+
+  private checkSecondPageRecord(offset: number, spn: number): void {
+    const at = this.record(R.Handler.CheckSecondPage, offset, 0);
+    this.view.setBigInt64(at + R.RECORD_IMMEDIATE, BigInt(spn), true);
+    // The check's record precedes the instruction's, which was not written yet: nothing more to do.
+  }
+
+  private instructionRecord(offset: number, i: Instruction, mode: number): void {
+    const fault = faultOfMode(i.row, mode);
+    if (fault) {
+      this.raiseRecord(offset, fault.vector, fault.error);
+      return;
+    }
+    const form = formOf(i);
+    const handler = handlers.get(form);
+    if (handler === undefined) {
+      this.missing.set(form.key, (this.missing.get(form.key) ?? 0) + 1);
+      this.raiseRecord(offset, VECTOR.UD, -1);
+      return;
+    }
+    const at = this.record(handler, offset, i.length);
+    this.encodeOperands(at, offset, i, mode);
+  }
+
+  private encodeOperands(at: number, offset: number, i: Instruction, mode: number): void {
+    const { view } = this;
+    const kind = i.addressSize === 64 ? R.AddressKind.Bits64 : i.addressSize === 32 ? R.AddressKind.Bits32 : R.AddressKind.Bits16;
+    view.setUint8(at + R.RECORD_SCALE, 0);
+    view.setUint16(at + R.RECORD_A, S.ZERO, true);
+    view.setUint16(at + R.RECORD_B, S.ZERO, true);
+    view.setUint16(at + R.RECORD_BASE, S.ZERO, true);
+    view.setUint16(at + R.RECORD_INDEX, S.ZERO, true);
+    view.setUint8(at + R.RECORD_SEGMENT, this.segmentSlot(3, mode));
+    view.setUint8(at + R.RECORD_KIND, kind);
+    view.setBigInt64(at + R.RECORD_IMMEDIATE, 0n, true);
+    view.setBigInt64(at + R.RECORD_DISPLACEMENT, 0n, true);
+    let registers = 0;
+    let immediates = 0;
+    for (const operand of i.operands) {
+      switch (operand.kind) {
+        case 'memory':
+          this.encodeMemory(at, offset, i, operand, kind, mode);
+          break;
+        case 'immediate':
+          view.setBigUint64(at + (immediates++ === 0 ? R.RECORD_IMMEDIATE : R.RECORD_DISPLACEMENT), operand.value, true);
+          break;
+        case 'relative':
+          view.setBigInt64(at + R.RECORD_IMMEDIATE, operand.displacement, true);
+          break;
+        case 'far':
+          view.setBigUint64(at + R.RECORD_IMMEDIATE, operand.offset, true);
+          view.setBigUint64(at + R.RECORD_DISPLACEMENT, BigInt(operand.selector), true);
+          break;
+        default:
+          if (registers < 2) view.setUint16(at + (registers === 0 ? R.RECORD_A : R.RECORD_B), registerOffset(operand), true);
+          registers++;
+      }
+    }
+  }
+
+  /** State page offset of a segment's base, divided by 16; of a zero where 64-bit code ignores the base. */
+  private segmentSlot(segment: number, mode: number): number {
+    const ignored = (mode & Mode.CodeSizeMask) === Mode.Code64 && segment < 4;
+    return (ignored ? S.ZERO : S.SEGMENT + segment * S.SEGMENT_SIZE) >> 4;
+  }
+
+  private encodeMemory(at: number, offset: number, i: Instruction, m: Operand & { kind: 'memory' }, kind: number, mode: number): void {
+    const { view } = this;
+    const { mnemonic, repeat } = i.row;
+    const isString = repeat !== 'none' || mnemonic === 'xlat';
+    if (isString && m.base !== 6 && STRING_SOURCES.has(mnemonic) && mnemonic !== 'xlat') return;
+    view.setUint8(at + R.RECORD_SEGMENT, this.segmentSlot(m.segment, mode));
+    if (isString) return;
+    const check = mode & (Mode.CheckSegment << m.segment) ? R.AddressKind.CheckSegment : 0;
+    const noSegment = this.segmentSlot(m.segment, mode) === S.ZERO >> 4;
+    const plain = kind === R.AddressKind.Bits64 && noSegment && m.index < 0;
+    view.setUint8(at + R.RECORD_KIND, plain ? R.AddressKind.Plain : kind | check);
+    const isRip = m.base === 16;
+    view.setUint16(at + R.RECORD_BASE, isRip ? S.RIP_PAGE : m.base < 0 ? S.ZERO : S.GPR + 8 * m.base, true);
+    view.setUint16(at + R.RECORD_INDEX, m.index < 0 ? S.ZERO : S.GPR + 8 * m.index, true);
+    view.setUint8(at + R.RECORD_SCALE, m.scale);
+    const displacement = isRip ? m.displacement + BigInt(offset + i.length) : m.displacement;
+    view.setBigInt64(at + R.RECORD_DISPLACEMENT, BigInt.asIntN(64, displacement), true);
+  }
+
+  // Bookkeeping
+
+  private enter(spa: number, mode: number, record: number, endOffset: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    this.view.setUint32(slot, spa, true);
+    this.view.setUint32(slot + 4, mode, true);
+    this.view.setUint32(slot + 8, record, true);
+    const spn = Math.floor(spa / 4096);
+    const page = this.noteCodePage(spn);
+    const block = { slot, spa, mode, record, count: (this.cursor - record) >> R.RECORD_SHIFT };
+    page.blocks.push(block);
+    markGranules(page, spa % 4096, Math.min(endOffset, 4096));
+    if (endOffset > 4096) {
+      const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
+      const next = this.noteCodePage(second);
+      next.blocks.push(block);
+      markGranules(next, 0, endOffset - 4096);
+    }
+  }
+
+  /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
+  private noteCodePage(spn: number): CodePage {
+    let page = this.pages.get(spn);
+    if (!page) {
+      page = { blocks: [], granules: new Uint32Array(4) };
+      this.pages.set(spn, page);
+      this.view.setUint8(this.memory.codeMapAddress + spn, 1);
+      this.dropWriteTags(spn);
+    }
+    return page;
+  }
+
+  private dropWriteTags(spn: number): void {
+    const { view } = this;
+    const start = this.area + AREA_TLB;
+    const end = start + ((2 * TLB_ENTRIES) << TLB_ENTRY_SHIFT);
+    for (let entry = start; entry < end; entry += 1 << TLB_ENTRY_SHIFT) {
+      const tag = view.getUint32(entry + TLB_WRITE, true);
+      if (((tag + view.getUint32(entry + TLB_ADDEND, true)) >>> 0) >>> 12 !== spn) continue;
+      view.setBigInt64(entry + TLB_WRITE, -1n, true);
+    }
+  }
+
+  written(spn: number, offset: number, size: number): boolean {
+    const page = this.pages.get(spn);
+    if (!page) return false;
+    if (!touchesGranules(page, offset, offset + size)) return true;
+    this.dropPage(spn, page);
+    return false;
+  }
+
+  private dropPage(spn: number, page: CodePage): void {
+    const { view } = this;
+    for (const block of page.blocks) {
+      for (let k = 0; k < block.count; k++)
+        view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
+      if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
+    }
+    this.pages.delete(spn);
+  }
+}
+
+function registerOffset(operand: Operand): number {
+  switch (operand.kind) {
+    case 'gpr':
+      return S.GPR + 8 * operand.index + (operand.high ? 1 : 0);
+    case 'xmm':
+      return S.XMM + 16 * operand.index;
+    case 'mmx':
+      return S.FPU_REGISTER + S.FPU_REGISTER_SIZE * operand.index;
+    case 'segment':
+      return S.SEGMENT + S.SEGMENT_SIZE * operand.index;
+    case 'control':
+      return CONTROL_OFFSET[operand.index] ?? S.ZERO;
+    case 'debug':
+      return S.DR + 8 * operand.index;
+    case 'st':
+      return operand.index;
+    default:
+      return S.ZERO;
+  }
+}
+
+function markGranules(page: CodePage, from: number, to: number): void {
+  for (let g = from >> 5; g <= (to - 1) >> 5; g++) page.granules[g >> 5]! |= 1 << (g & 31);
+}
+function touchesGranules(page: CodePage, from: number, to: number): boolean {
+  for (let g = from >> 5; g <= Math.min(to - 1, 4095) >> 5; g++)
+    if (page.granules[g >> 5]! & (1 << (g & 31))) return true;
+  return false;
+}

@@ -1,0 +1,445 @@
+/**
+ * A processor of WebAssembly: state page, logical processor's area, interpreter instance and microcode put
+ * together behind the seam of processor.ts.
+ */
+import { CR0, EFER } from '../x86/control-registers.ts';
+import { HAS_ERROR_CODE } from '../x86/exceptions.ts';
+import { FLAG } from '../x86/flags.ts';
+import { BlockDecoder } from './block-decoder.ts';
+import { cpuid } from './cpuid.ts';
+import { lookupOf, translateGva } from './gva-translation.ts';
+import { buildInterpreter } from './interpreter.ts';
+import {
+  AREA_BLOCK_TABLE,
+  AREA_SIZE,
+  AREA_TLB,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+} from './logical-processor-area.ts';
+import { Core, type InterpreterExports } from './microcode/core.ts';
+import { FloatingState } from './microcode/floating-state.ts';
+import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
+import { buildMicrocode } from './microcode/microcode.ts';
+import { readMsr, writeMsr, type MsrContext } from './microcode/msrs.ts';
+import { EXIT_MARK, NO_ADDRESS } from './paging.ts';
+import {
+  Access,
+  Exit,
+  type ExceptionExit,
+  type GvaTranslation,
+  type GvaTranslationRequest,
+  type MemoryExit,
+  type PhysicalMemory,
+  type PortExit,
+  type Processor,
+  type ProcessorHost,
+  Segment,
+  type SegmentRegister,
+} from './processor.ts';
+import { decode } from './instructions/decode.ts';
+import { Mode } from './mode.ts';
+import { ProcessorState } from './state.ts';
+import * as S from './state-layout.ts';
+
+let compiled: WebAssembly.Module | undefined;
+/** The interpreter is the same for all processors: built and compiled once a process. */
+function interpreterModule(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(buildInterpreter() as Uint8Array<ArrayBuffer>);
+  return compiled;
+}
+
+const CONTROL = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 } as const;
+const CODE_SIZES = [16, 32, 64] as const;
+/** Longest run between two looks at the budget. */
+const MAX_BUDGET = 0x7fff0000;
+
+class WasmProcessor implements Processor {
+  readonly stateAddress: number;
+  instructionsRetired = 0;
+  readonly portExit: PortExit = { port: 0, size: 0, write: false, string: false, rep: false, value: 0 };
+  readonly memoryExit: MemoryExit = { gpa: 0, gva: 0n, gvaValid: true, access: 0 };
+  readonly exceptionExit: ExceptionExit = { vector: 0, errorCode: undefined, parameter: 0n };
+  readonly msrExit = { msr: 0 };
+  exceptionIntercepts = 0;
+
+  private readonly memory: PhysicalMemory;
+  private readonly host: ProcessorHost;
+  private readonly area: number;
+  private readonly state: ProcessorState;
+  private readonly core: Core;
+  private readonly floating: FloatingState;
+  private readonly decoder: BlockDecoder;
+  private readonly msrs: MsrContext;
+  private readonly exports: InterpreterExports;
+
+  constructor(memory: PhysicalMemory, stateAddress: number, host: ProcessorHost, area: number) {
+    this.memory = memory;
+    this.stateAddress = stateAddress;
+    this.host = host;
+    this.area = area;
+    this.state = new ProcessorState(memory, stateAddress);
+    this.core = new Core(memory, this.state, () => this.exports);
+    this.floating = new FloatingState(this.core);
+    this.decoder = new BlockDecoder(memory, area);
+    this.msrs = {
+      state: this.state,
+      readTsc: () => BigInt(Math.floor(host.readTsc())),
+      flushTlb: () => this.flushTlb(),
+    };
+    this.state.set32(S.TLB_BASE, area + AREA_TLB);
+    this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
+    this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
+    this.exports = this.instantiate();
+    this.flushTlb();
+    this.reset();
+  }
+
+  private instantiate(): InterpreterExports {
+    const microcode = buildMicrocode({
+      core: this.core,
+      effects: { flushTlb: () => this.flushTlb(), flushTlbPage: (va) => this.flushTlbPage(va) },
+      floating: this.floating,
+      msrs: this.msrs,
+      exports: () => this.exports,
+      notePort: (port, size, write, string, rep) => this.notePort(port, size, write, string, rep),
+      noteMsr: (msr) => {
+        this.msrExit.msr = msr;
+      },
+      dropCodeAtRip: () => this.dropCodeAtRip(),
+    });
+    const instance = new WebAssembly.Instance(interpreterModule(), {
+      host: {
+        memory: this.memory.memory,
+        translateGpa: (gpn: number, access: number) => this.host.translateGpa(gpn >>> 0, access),
+        codeWritten: (spn: number, offset: number, size: number) => this.memory.noteWritten(spn, offset, size),
+        microcode: (_state: number, operation: number, bits: number, argument: number) =>
+          microcode(operation, bits, argument),
+        readTsc: () => this.host.readTsc(),
+        decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
+        deliverFault: () => this.deliverFault(),
+      },
+    });
+    return instance.exports as unknown as InterpreterExports;
+  }
+
+  // Running
+
+  run(maxInstructions: number): Exit {
+    if (this.pendingExit !== undefined) {
+      const pending = this.pendingExit;
+      this.pendingExit = undefined;
+      return pending;
+    }
+    const budget = Math.max(1, Math.min(maxInstructions, MAX_BUDGET));
+    this.state.set32(S.BUDGET, budget);
+    const reason = this.exports.run(this.stateAddress) as Exit;
+    this.instructionsRetired += budget - this.state.get32(S.BUDGET);
+    if (reason === Exit.Memory) this.noteMemory();
+    if (reason === Exit.Halt) this.completeInstruction();
+    return reason;
+  }
+
+  private decodeBlock(spa: number): number {
+    return this.decoder.decode(spa, this.state.get32(S.MODE), () => {
+      const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
+      const next = (linear & ~0xfffn) + 4096n;
+      const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
+      return host === undefined ? -1 : Math.floor(host / 4096);
+    });
+  }
+
+  /** 0: delivered, go on. 1: return EXIT_REASON. */
+  private deliverFault(): number {
+    const { state } = this;
+    const vector = state.get32(S.FAULT_VECTOR) - 1;
+    const error = state.get32(S.FAULT_ERROR);
+    const errorCode = HAS_ERROR_CODE.has(vector) ? error : undefined;
+    if ((this.exceptionIntercepts >>> vector) & 1) {
+      state.set32(S.FAULT_VECTOR, 0);
+      this.exceptionExit.vector = vector;
+      this.exceptionExit.errorCode = errorCode;
+      this.exceptionExit.parameter = state.get64(S.FAULT_ADDRESS);
+      state.set32(S.EXIT_REASON, Exit.Exception);
+      return 1;
+    }
+    return this.deliverNow(vector, errorCode);
+  }
+
+  private deliverNow(vector: number, errorCode: number | undefined): number {
+    const { state } = this;
+    const outcome = deliverException(this.core, vector, errorCode);
+    if (outcome === 'delivered') return 0;
+    const pending = state.get32(S.FAULT_VECTOR);
+    state.set32(S.FAULT_VECTOR, 0);
+    state.set32(S.EXIT_REASON, outcome === 'shutdown' ? Exit.TripleFault : pending - EXIT_MARK);
+    return 1;
+  }
+
+  private noteMemory(): void {
+    const { memoryExit, state } = this;
+    memoryExit.gpa = Number(state.get64(S.EXIT_A));
+    memoryExit.gva = state.get64(S.EXIT_B);
+    memoryExit.access = state.get32(S.EXIT_C);
+  }
+
+  private notePort(port: number, size: number, write: boolean, string: boolean, rep: boolean): void {
+    const value = this.state.get32(S.GPR) >>> 0;
+    const mask = size === 4 ? 0xffffffff : (1 << (8 * size)) - 1;
+    Object.assign(this.portExit, { port, size, write, string, rep, value: (value & mask) >>> 0 });
+  }
+
+  private dropCodeAtRip(): void {
+    const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
+    const host = this.exports.walk(this.stateAddress, linear, Access.Execute, this.state.cpl === 3 ? 1 : 0);
+    if (host !== NO_ADDRESS) this.memory.noteWritten(host >>> 12, Number(linear & 0xfffn), 1);
+  }
+
+  // Instruction at RIP
+
+  get exitInstructionLength(): number {
+    const bytes = this.instructionBytes();
+    const code = CODE_SIZES[this.state.get32(S.MODE) & Mode.CodeSizeMask]!;
+    const result = decode(bytes, 0, Math.min(bytes.length, 15), code);
+    return result.kind === 'ok' ? result.instruction.length : 0;
+  }
+
+  instructionBytes(): Uint8Array {
+    const { state } = this;
+    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const bytes: number[] = [];
+    let host = -1;
+    for (let k = 0; k < 16; k++) {
+      const at = linear + BigInt(k);
+      if (host < 0 || (at & 0xfffn) === 0n) {
+        const page = this.peek(at);
+        if (page === undefined) break;
+        host = page;
+      }
+      bytes.push(this.memory.bytes[host]!);
+      host++;
+    }
+    return Uint8Array.from(bytes);
+  }
+
+  /** Host address of an executable byte, without side effects that the guest could see. */
+  private peek(va: bigint): number | undefined {
+    const privilege = this.state.cpl;
+    const found = this.translateGva({ gva: va, access: Access.Execute, privilege, setTableBits: false });
+    if (found.kind !== 'ok') return undefined;
+    const answer = lookupOf(this.host)(Math.floor(found.gpa / 4096), Access.Execute);
+    return answer < 0 ? undefined : (answer & 0xffffff) * 4096 + (found.gpa % 4096);
+  }
+
+  completeInstruction(): void {
+    const { state } = this;
+    const mask = state.get64(S.CODE_MASK);
+    state.rip = (state.rip + BigInt(this.exitInstructionLength)) & mask;
+    state.set32(S.FLAGS_SYSTEM, state.get32(S.FLAGS_SYSTEM) & ~FLAG.RF);
+    if (state.get32(S.INTERRUPT_SHADOW) !== 0) {
+      state.set32(S.INTERRUPT_SHADOW, 0);
+      state.refresh();
+    }
+  }
+
+  // Interrupts
+
+  get interruptible(): boolean {
+    return (this.state.get32(S.FLAGS_SYSTEM) & FLAG.IF) !== 0 && !this.interruptShadow;
+  }
+  get interruptShadow(): boolean {
+    return this.state.get32(S.INTERRUPT_SHADOW) !== 0;
+  }
+  set interruptShadow(value: boolean) {
+    this.state.set32(S.INTERRUPT_SHADOW, value ? 2 : 0);
+    this.state.refresh();
+  }
+
+  injectInterrupt(vector: number): void {
+    if (deliver(this.core, vector, 'external')) return;
+    this.deliverPending();
+  }
+
+  injectException(vector: number, errorCode?: number): void {
+    const { state } = this;
+    if (this.deliverNow(vector, errorCode) !== 0) this.rememberShutdown(state);
+  }
+
+  private deliverPending(): void {
+    const { state } = this;
+    const pending = state.get32(S.FAULT_VECTOR);
+    if (pending >= EXIT_MARK) return;
+    const error = state.get32(S.FAULT_ERROR);
+    if (this.deliverNow(pending - 1, error) !== 0) this.rememberShutdown(state);
+  }
+
+  /** A delivery that ended in an exit: the next run() returns it at once. */
+  private rememberShutdown(state: ProcessorState): void {
+    this.pendingExit = state.get32(S.EXIT_REASON) as Exit;
+  }
+  private pendingExit: Exit | undefined;
+
+  raiseAttention(bits: number): void {
+    this.state.set32(S.ATTENTION, this.state.get32(S.ATTENTION) | bits);
+  }
+  clearAttention(bits: number): void {
+    this.state.set32(S.ATTENTION, this.state.get32(S.ATTENTION) & ~bits);
+  }
+
+  // Translations
+
+  flushTlb(): void {
+    const { bytes } = this.memory;
+    bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
+  }
+
+  flushTlbPage(gva: bigint): void {
+    const page = Number(BigInt.asUintN(32, gva >> 12n));
+    const index = (page + (page >>> 10)) & (TLB_ENTRIES - 1);
+    for (const user of [0, 1]) {
+      const entry = this.area + AREA_TLB + ((user * TLB_ENTRIES + index) << TLB_ENTRY_SHIFT);
+      this.memory.bytes.fill(0xff, entry, entry + 24);
+    }
+  }
+
+  translateGva(request: GvaTranslationRequest): GvaTranslation {
+    return translateGva(this.memory, this.state, lookupOf(this.host), request);
+  }
+
+  // Registers
+
+  getGpr(index: number): bigint {
+    return this.state.gpr(index);
+  }
+  setGpr(index: number, value: bigint): void {
+    this.state.setGpr(index, value);
+  }
+  getRip(): bigint {
+    return this.state.rip;
+  }
+  setRip(value: bigint): void {
+    this.state.rip = value;
+  }
+  getRflags(): bigint {
+    return BigInt(this.state.rflags >>> 0);
+  }
+  setRflags(value: bigint): void {
+    this.state.rflags = Number(value & 0xffffffffn);
+    this.state.refresh();
+  }
+  getSegment(index: number): SegmentRegister {
+    return this.state.segment(index);
+  }
+  /** CPL follows SS's DPL, as on the real processor's VM entry (SDM vol. 3 §26.3.1.2). */
+  setSegment(index: number, value: SegmentRegister): void {
+    this.state.setSegment(index, value);
+    if (index === Segment.SS && this.state.protectedMode) this.state.set32(S.CPL, (value.attributes >> 5) & 3);
+    this.state.refresh();
+  }
+  getTable(which: 'gdtr' | 'idtr'): { base: bigint; limit: number } {
+    const at = which === 'gdtr' ? S.GDTR : S.IDTR;
+    return { base: this.state.get64(at), limit: this.state.get32(at + 8) >>> 0 };
+  }
+  setTable(which: 'gdtr' | 'idtr', value: { base: bigint; limit: number }): void {
+    const at = which === 'gdtr' ? S.GDTR : S.IDTR;
+    this.state.set64(at, value.base);
+    this.state.set32(at + 8, value.limit);
+  }
+  getControl(index: 0 | 2 | 3 | 4 | 8): bigint {
+    return this.state.get64(CONTROL[index]);
+  }
+  setControl(index: 0 | 2 | 3 | 4 | 8, value: bigint): void {
+    this.state.set64(CONTROL[index], value);
+    if (index === 0) this.deriveLongModeActive();
+    this.state.refresh();
+    if (index !== 2 && index !== 8) this.flushTlb();
+  }
+  getXcr0(): bigint {
+    return this.state.get64(S.XCR0);
+  }
+  setXcr0(value: bigint): void {
+    this.state.set64(S.XCR0, value);
+  }
+  getDebug(index: number): bigint {
+    return this.state.get64(S.DR + 8 * index);
+  }
+  setDebug(index: number, value: bigint): void {
+    this.state.set64(S.DR + 8 * index, value);
+  }
+  getMsr(msr: number): bigint | undefined {
+    return readMsr(this.msrs, msr);
+  }
+  setMsr(msr: number, value: bigint): 'ok' | 'fault' | 'unknown' {
+    return writeMsr(this.msrs, msr, value);
+  }
+  /** EFER.LMA is LME while paging is on. */
+  private deriveLongModeActive(): void {
+    const efer = this.state.get32(S.EFER);
+    const active = (this.state.get32(S.CR0) & CR0.PG) !== 0 && (efer & EFER.LME) !== 0;
+    this.state.set32(S.EFER, active ? efer | EFER.LMA : efer & ~EFER.LMA);
+  }
+  saveFloatingPoint(): Uint8Array {
+    return this.floating.save();
+  }
+  restoreFloatingPoint(image: Uint8Array): void {
+    this.floating.restore(image);
+  }
+  cpuid(leaf: number, subleaf: number): { eax: number; ebx: number; ecx: number; edx: number } {
+    return cpuid(leaf, subleaf, this.state.get32(S.CR4));
+  }
+
+  // Reset
+
+  reset(): void {
+    const { state } = this;
+    this.init();
+    this.floating.reset();
+    state.set64(S.CR0, 0x60000010n);
+    for (const at of [S.MSR_STAR, S.MSR_LSTAR, S.MSR_CSTAR, S.MSR_SFMASK, S.MSR_KERNEL_GS_BASE]) state.set64(at, 0n);
+    for (const at of [S.MSR_SYSENTER_CS, S.MSR_SYSENTER_ESP, S.MSR_SYSENTER_EIP, S.MSR_TSC_AUX]) state.set64(at, 0n);
+    state.set64(S.MSR_PAT, 0x0007040600070406n);
+    state.set64(S.TSC_OFFSET, 0n);
+    state.set64(S.MSR_TSC_ADJUST, 0n);
+    state.refresh();
+  }
+
+  init(): void {
+    const { state } = this;
+    for (let k = 0; k < 16; k++) state.setGpr(k, 0n);
+    state.setGpr(2, 0x000106a5n);
+    state.set64(S.ZERO, 0n);
+    state.rflags = FLAG.FIXED;
+    for (let k = 0; k < 8; k++) {
+      const attributes = k === Segment.CS ? 0x9b : k === Segment.LDTR ? 0x82 : k === Segment.TR ? 0x8b : 0x93;
+      state.setSegment(k, { selector: 0, base: 0n, limit: 0xffff, attributes });
+    }
+    state.setSegment(Segment.CS, { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, attributes: 0x9b });
+    state.rip = 0xfff0n;
+    this.setTable('gdtr', { base: 0n, limit: 0xffff });
+    this.setTable('idtr', { base: 0n, limit: 0xffff });
+    // CD and NW survive INIT.
+    state.set64(S.CR0, (state.get64(S.CR0) & 0x60000000n) | 0x10n);
+    for (const at of [S.CR2, S.CR3, S.CR4, S.CR8, S.EFER]) state.set64(at, 0n);
+    state.set64(S.XCR0, 1n);
+    for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
+    state.set64(S.DR + 48, 0xffff0ff0n);
+    state.set64(S.DR + 56, 0x400n);
+    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.TRAP_PENDING]) state.set32(at, 0);
+    state.refresh();
+    this.flushTlb();
+  }
+}
+
+/**
+ * Makes a processor whose state is the page at byte address `stateAddress` of `memory` and whose caches take the
+ * AREA_SIZE bytes at `area` there.
+ */
+export function createProcessor(
+  memory: PhysicalMemory,
+  stateAddress: number,
+  host: ProcessorHost,
+  area: number,
+): Processor {
+  return new WasmProcessor(memory, stateAddress, host, area);
+}
+
+export { AREA_SIZE };

@@ -1,0 +1,32 @@
+/**
+ * What a logical processor keeps for itself, apart from any virtual processor's architectural state: soft TLBs,
+ * the cache of guest-physical translations, decoded code. It lies in memory that the hypervisor reserves and no
+ * partition can reach. All of it is a cache: emptying it changes nothing but speed.
+ */
+
+/** Soft TLB entries per privilege (supervisor, then user). */
+export const TLB_ENTRIES = 1024;
+export const TLB_ENTRY_SHIFT = 5;
+/** Within an entry: page-aligned guest virtual address that may be read, written, executed; -1 where it may not. */
+export const TLB_READ = 0;
+export const TLB_WRITE = 8;
+export const TLB_EXECUTE = 16;
+/** Added to the low half of a guest virtual address gives the byte in system physical memory. */
+export const TLB_ADDEND = 24;
+export const TLB_SIZE = TLB_ENTRIES << TLB_ENTRY_SHIFT;
+
+/** Cached GPA page translations: page number (or -1), then `spn | rights << 24`. */
+export const GPA_CACHE_ENTRIES = 1024;
+export const GPA_CACHE_ENTRY_SHIFT = 3;
+
+/** Decoded blocks by system physical address: address, mode, record address, unused (4 bytes each). */
+export const BLOCK_TABLE_ENTRIES = 1 << 16;
+export const BLOCK_ENTRY_SHIFT = 4;
+
+export const AREA_TLB = 0;
+export const AREA_GPA_CACHE = AREA_TLB + 2 * TLB_SIZE;
+export const AREA_BLOCK_TABLE = AREA_GPA_CACHE + (GPA_CACHE_ENTRIES << GPA_CACHE_ENTRY_SHIFT);
+export const AREA_RECORDS = AREA_BLOCK_TABLE + (BLOCK_TABLE_ENTRIES << BLOCK_ENTRY_SHIFT);
+export const RECORDS_SIZE = 14 << 20;
+/** Bytes to reserve, a multiple of 4 KiB. */
+export const AREA_SIZE = AREA_RECORDS + RECORDS_SIZE;

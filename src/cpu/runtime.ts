@@ -1,0 +1,54 @@
+/**
+ * The WebAssembly functions that every stage of the processor calls: they are in each module that holds
+ * guest semantics. `Imports` are what the processor object supplies from TypeScript.
+ */
+import type { FunctionRef, FunctionType } from '../support/wasm/function-builder.ts';
+import type { ModuleBuilder } from '../support/wasm/module-builder.ts';
+import { definePaging, type Paging } from './paging.ts';
+import { defineSegmentCheck } from './segmentation.ts';
+
+/** Functions of the host object, by name; state is the address of the state page. */
+export interface Imports {
+  /** (gpn, access) → spn | rights << 24, or negative: refused. */
+  translateGpa: FunctionRef;
+  /** (spn, offset, size): bytes of a page with decoded code were written. */
+  codeWritten: FunctionRef;
+  /** (state, operation, operand size, argument) → status: what is rare or intricate (cpu/microcode). */
+  microcode: FunctionRef;
+  /** (state) → time stamp counter, ticks. */
+  readTsc: FunctionRef;
+  /** (state, spa of RIP's byte) → record of the decoded block, or 0 with a fault set. */
+  decodeBlock: FunctionRef;
+  /** (state) → 0: the pending fault was delivered, go on at RIP; 1: run() must return. */
+  deliverFault: FunctionRef;
+}
+
+const type = (params: FunctionType['params'], ...results: FunctionType['results'][number][]): FunctionType => ({
+  params,
+  results,
+});
+
+export const IMPORT_TYPES: Record<keyof Imports, FunctionType> = {
+  translateGpa: type(['i32', 'i32'], 'i32'),
+  codeWritten: type(['i32', 'i32', 'i32']),
+  microcode: type(['i32', 'i32', 'i32', 'i32'], 'i32'),
+  readTsc: type(['i32'], 'f64'),
+  decodeBlock: type(['i32', 'i32'], 'i32'),
+  deliverFault: type(['i32'], 'i32'),
+};
+
+export interface Runtime extends Paging {
+  imports: Imports;
+  /** (state, segment's offset in the state page, offset, bytes, access) → 1 with a fault pending, else 0. */
+  segmentCheck: FunctionRef;
+}
+
+/** Declares imports and defines the shared functions; call it before any other function of the module. */
+export function defineRuntime(m: ModuleBuilder): Runtime {
+  m.importMemory('host', 'memory', 1, 65536);
+  const imports = Object.fromEntries(
+    Object.entries(IMPORT_TYPES).map(([name, t]) => [name, m.importFunction('host', name, t)]),
+  ) as unknown as Imports;
+  const paging = definePaging(m, imports);
+  return { imports, ...paging, segmentCheck: defineSegmentCheck(m, paging.raise) };
+}

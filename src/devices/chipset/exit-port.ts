@@ -1,0 +1,24 @@
+/** The exit port of test kernels: writing v ends the machine with status (v << 1) | 1. Reads as all ones. */
+import type { PortDevice } from './device.ts';
+import { EXIT_PORTS } from './platform.ts';
+
+export class ExitPort implements PortDevice {
+  readonly name = 'exit-port';
+  readonly ports = [EXIT_PORTS];
+  readonly width = 4;
+  readonly #exit: (value: number) => void;
+
+  constructor(exit: (value: number) => void) {
+    this.#exit = exit;
+  }
+  reset(): void {}
+  inspect(): Record<string, unknown> {
+    return {};
+  }
+  readPort(): number {
+    return 0xffff_ffff;
+  }
+  writePort(_port: number, _size: number, value: number): void {
+    this.#exit(value);
+  }
+}

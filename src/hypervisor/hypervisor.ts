@@ -1,0 +1,167 @@
+/**
+ * The hypervisor: it owns system physical memory, the SPA page table and every partition. What guests and the
+ * parent ask of it arrives as hypercalls (hypercall-dispatcher.ts); this file is the state they act on.
+ *
+ *   SPA space   0 ───────────────── RAM of the root partition ───────────── reserved ─── top
+ *                                (less the local APIC's page)             off limits to all
+ *
+ * TLFS 2.0a §6.1.1, §8.1.1, §22.3.
+ */
+import { DEFAULT_PLATFORM, type PlatformProcessor } from '../hvdef/partition-property.ts';
+import { ALL_PRIVILEGES, DEFAULT_CHILD_PRIVILEGES } from '../hvdef/privileges.ts';
+import { PAGE_SHIFT, PAGE_SIZE } from '../hvdef/types.ts';
+import { ChildGpaMap } from './child-gpa-map.ts';
+import type { HypercallEntry } from './hypercall-call.ts';
+import type { Clock, CreateProcessor, Machine } from './machine.ts';
+import { Partition } from './partition.ts';
+import { RootGpaMap } from './root-gpa-map.ts';
+import { SpaPageTable } from './spa-page-table.ts';
+import { SystemMemory } from './system-memory.ts';
+import { Trace, type TraceSink } from './trace.ts';
+
+/** Partition ID of the root. */
+export const ROOT_PARTITION_ID = 1;
+/** Deepest partition below the root (depth 0); §5.6.1 asks for at least one level. */
+export const MAXIMUM_DEPTH = 4;
+const LOCAL_APIC_PAGE = 0xfee00;
+const DEFAULT_RESERVED_BYTES = 96 * 2 ** 20;
+
+export interface HypervisorOptions {
+  /** All of system physical memory: a multiple of 64 KiB, at most 4 GiB. */
+  memoryBytes: number;
+  /** Of these, the bytes at the top that only the hypervisor uses. */
+  reservedBytes?: number;
+  createProcessor: CreateProcessor;
+  /** 100 ns units since the start; the default is the host's monotonic clock. */
+  clock?: Clock;
+  trace?: TraceSink;
+  /** What its processors are, for the partition properties; the default is what src/cpu has. */
+  platform?: PlatformProcessor;
+}
+
+export class Hypervisor implements Machine {
+  readonly memory: SystemMemory;
+  readonly spaPages: SpaPageTable;
+  readonly trace: Trace;
+  readonly clock: Clock;
+  readonly createProcessor: CreateProcessor;
+  readonly platform: PlatformProcessor;
+  readonly root: Partition;
+  readonly partitions = new Map<number, Partition>();
+  /** First page of the reserved region: the end of the root's RAM. */
+  readonly reservedStart: number;
+  /** Where hypercalls enter; set once at boot (boot.ts). */
+  hypercalls: HypercallEntry | undefined;
+  #nextReserved: number;
+  #nextPartitionId = ROOT_PARTITION_ID + 1;
+
+  constructor(options: HypervisorOptions) {
+    this.memory = new SystemMemory(options.memoryBytes);
+    this.trace = new Trace(options.trace);
+    this.clock = options.clock ?? hostClock();
+    this.createProcessor = options.createProcessor;
+    this.platform = options.platform ?? DEFAULT_PLATFORM;
+
+    const reservedBytes = pageAligned(options.reservedBytes ?? DEFAULT_RESERVED_BYTES);
+    const tableBytes = pageAligned(SpaPageTable.bytesNeeded(this.memory.pageCount));
+    const codeMapBytes = pageAligned(this.memory.pageCount);
+    if (tableBytes + codeMapBytes > reservedBytes || reservedBytes + PAGE_SIZE > options.memoryBytes) {
+      throw new RangeError(
+        `${reservedBytes} reserved bytes do not fit ${options.memoryBytes} bytes of memory`,
+      );
+    }
+    this.reservedStart = this.memory.pageCount - reservedBytes / PAGE_SIZE;
+    this.#nextReserved = this.reservedStart * PAGE_SIZE;
+    this.spaPages = new SpaPageTable(this.memory, this.allocateReserved(tableBytes));
+    this.memory.codeMapAddress = this.allocateReserved(codeMapBytes);
+    this.spaPages.setOffLimits(this.reservedStart, this.memory.pageCount - this.reservedStart);
+    if (LOCAL_APIC_PAGE < this.reservedStart) this.spaPages.setOffLimits(LOCAL_APIC_PAGE, 1);
+
+    this.root = new Partition({
+      machine: this,
+      id: ROOT_PARTITION_ID,
+      parent: undefined,
+      privileges: ALL_PRIVILEGES,
+      makeGpaMap: () => new RootGpaMap(this.spaPages),
+    });
+    this.root.state = 'active';
+    this.partitions.set(this.root.id, this.root);
+  }
+
+  allocateReserved(bytes: number): number {
+    const size = pageAligned(bytes);
+    const address = this.#nextReserved;
+    if (address + size > this.memory.pageCount * PAGE_SIZE) return -1;
+    this.#nextReserved = address + size;
+    return address;
+  }
+
+  /** Runs of RAM pages that the root partition has at boot. */
+  get ramPages(): { gpn: number; pages: number }[] {
+    if (LOCAL_APIC_PAGE >= this.reservedStart) return [{ gpn: 0, pages: this.reservedStart }];
+    return [
+      { gpn: 0, pages: LOCAL_APIC_PAGE },
+      { gpn: LOCAL_APIC_PAGE + 1, pages: this.reservedStart - LOCAL_APIC_PAGE - 1 },
+    ];
+  }
+
+  /** The new child in state "uninitialized"; its object's page was drawn from the parent's pool by the caller. */
+  addPartition(parent: Partition): Partition {
+    const child: Partition = new Partition({
+      machine: this,
+      id: this.#nextPartitionId++,
+      parent,
+      privileges: DEFAULT_CHILD_PRIVILEGES,
+      makeGpaMap: (partition) => new ChildGpaMap(this, partition.pool),
+    });
+    parent.children.push(child);
+    this.partitions.set(child.id, child);
+    this.tracePartition(child);
+    return child;
+  }
+
+  /** Forgets a partition whose pool is empty. Its ID is never used again. */
+  removePartition(partition: Partition): void {
+    partition.state = 'deleted';
+    this.partitions.delete(partition.id);
+    const siblings = partition.parent!.children;
+    siblings.splice(siblings.indexOf(partition), 1);
+    this.tracePartition(partition);
+  }
+
+  /** Plain data for `partita inspect`. */
+  inspect(): unknown {
+    return {
+      pages: this.memory.pageCount,
+      reserved: {
+        firstPage: this.reservedStart,
+        pages: this.memory.pageCount - this.reservedStart,
+        pagesUsed: this.#nextReserved / PAGE_SIZE - this.reservedStart,
+      },
+      partitions: Array.from(this.partitions.values(), (partition) => partition.inspect()),
+    };
+  }
+
+  tracePartition(partition: Partition): void {
+    this.trace.sink?.({
+      kind: 'partition',
+      partition: partition.id,
+      parent: partition.parent?.id ?? 0,
+      state: partition.state,
+    });
+  }
+}
+
+function pageAligned(bytes: number): number {
+  return Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+}
+
+function hostClock(): Clock {
+  const start = performance.now();
+  return () => (performance.now() - start) * 10_000;
+}
+
+/** Page of a byte address. */
+export function pageOf(address: number): number {
+  return address < 2 ** 31 ? address >>> PAGE_SHIFT : Math.floor(address / PAGE_SIZE);
+}

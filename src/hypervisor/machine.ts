@@ -1,0 +1,32 @@
+/**
+ * What every partition shares: the physical machine as the hypervisor holds it. Partitions see it through
+ * this interface, so that they need not know the hypervisor that made them.
+ */
+import type { PhysicalMemory, Processor, ProcessorHost } from '../cpu/processor.ts';
+import type { PlatformProcessor } from '../hvdef/partition-property.ts';
+import type { SpaPageTable } from './spa-page-table.ts';
+import type { Trace } from './trace.ts';
+
+/** Makes the processor whose state lies at `stateAddress` (a byte address of one 4 KiB page). */
+export type CreateProcessor = (
+  memory: PhysicalMemory,
+  stateAddress: number,
+  host: ProcessorHost,
+) => Processor;
+
+/** Time since the hypervisor started, in units of 100 ns with fractions; never runs backwards. The only clock there is. */
+export type Clock = () => number;
+
+export interface Machine {
+  readonly memory: PhysicalMemory;
+  readonly spaPages: SpaPageTable;
+  readonly trace: Trace;
+  readonly clock: Clock;
+  readonly createProcessor: CreateProcessor;
+  readonly platform: PlatformProcessor;
+  /**
+   * Byte address of `bytes` (rounded up to pages, zeroed) of the region that only the hypervisor uses, or -1
+   * when it is used up. For what the TLFS doesn't charge to a partition: soft TLBs, decode caches.
+   */
+  allocateReserved(bytes: number): number;
+}

@@ -1,0 +1,176 @@
+/**
+ * Builds a VM out of its configuration, step by step, and each step through the parent surface: partition,
+ * properties, memory, processors, image, intercepts, registers. Nothing runs until `start`.
+ */
+import { buildAcpiTables } from '../devices/chipset/acpi/tables.ts';
+import { Chipset, type ChipsetEffects } from '../devices/chipset/chipset.ts';
+import { InterceptAccessMask, InterceptType } from '../hvdef/intercepts.ts';
+import { SyntheticMsr } from '../hvdef/msr.ts';
+import { PartitionProperty } from '../hvdef/partition-property.ts';
+import { DEFAULT_CHILD_PRIVILEGES, Privilege, type PrivilegeName } from '../hvdef/privileges.ts';
+import { RegisterName } from '../hvdef/registers.ts';
+import { MAP_GPA_RIGHTS, PAGE_SIZE } from '../hvdef/types.ts';
+import type { ParentSurface } from '../hypervisor/root-surface.ts';
+import { GuestMemory } from './guest-memory.ts';
+import type { BootImage, BootRegisters } from './loaders/boot-image.ts';
+import { loadKernel } from './loaders/load.ts';
+import { ChildPartition } from './parent/child-partition.ts';
+import { HypercallPage } from './parent/hypercall-page.ts';
+import { RootMemory } from './parent/root-memory.ts';
+import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
+
+/** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
+const GRANTED: readonly PrivilegeName[] = [
+  'AccessPartitionReferenceTsc',
+  'AccessFrequencyMsrs',
+  'PostMessages',
+  'SignalEvents',
+];
+const MEMORY_TYPE_WRITE_BACK_ENABLED = 0xc06n;
+
+/** What the configuration comes to before anything exists: the bytes and registers that the guest starts with. */
+export interface BootPlan {
+  image: BootImage;
+  acpi: { gpa: number; bytes: Uint8Array };
+}
+
+/** Throws a ConfigurationError for everything that cannot be built. */
+export function planBoot(config: VmConfig): BootPlan {
+  checkConfig(config);
+  const { gpa, bytes, rsdpGpa } = buildAcpiTables(config.vpCount);
+  const { kernel, initrd, modules, commandLine, memoryBytes } = config;
+  return {
+    image: loadKernel({ kernel, initrd, modules, commandLine, memoryBytes, rsdpGpa }),
+    acpi: { gpa, bytes },
+  };
+}
+
+export interface AssembledVm {
+  partition: ChildPartition;
+  memory: GuestMemory;
+  rootMemory: RootMemory;
+  page: HypercallPage;
+  chipset: Chipset;
+  vpCount: number;
+}
+
+export type GuestEffects = Pick<ChipsetEffects, 'transmit' | 'powerOff' | 'reset' | 'exit'>;
+
+export function assemble(
+  surface: ParentSurface,
+  config: VmConfig,
+  plan: BootPlan,
+  effects: GuestEffects,
+): AssembledVm {
+  const rootMemory = new RootMemory(surface);
+  const page = new HypercallPage(surface, rootMemory);
+  const partition = createPartition(page, rootMemory);
+  for (let vp = 0; vp < config.vpCount; vp++) partition.createVp(vp);
+  const memory = giveMemory(surface, rootMemory, partition, config.memoryBytes);
+  placeImage(memory, plan);
+  const chipset = makeChipset(surface, partition, effects);
+  installIntercepts(partition, chipset);
+  setBootRegisters(partition, plan.image.registers);
+  return { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount };
+}
+
+function createPartition(page: HypercallPage, rootMemory: RootMemory): ChildPartition {
+  const partition = ChildPartition.create(page, rootMemory);
+  partition.initialize();
+  const privileges = GRANTED.reduce(
+    (mask, name) => mask | (1n << BigInt(Privilege[name])),
+    DEFAULT_CHILD_PRIVILEGES,
+  );
+  partition.setProperty(PartitionProperty.PrivilegeFlags, privileges);
+  return partition;
+}
+
+/** RAM from GPA 0 upward, aligned so that the hypervisor can map it in 2 MiB pieces (TLFS 2.0a §8.3.1). */
+function giveMemory(
+  surface: ParentSurface,
+  rootMemory: RootMemory,
+  partition: ChildPartition,
+  bytes: number,
+): GuestMemory {
+  const rootGpn = rootMemory.allocate(bytes / PAGE_SIZE, MEMORY_GRANULE_BYTES / PAGE_SIZE);
+  if (rootGpn < 0)
+    throw new ConfigurationError('memory', `the root has no ${bytes} bytes in one piece to give`);
+  partition.mapPages(0, rootGpn, bytes / PAGE_SIZE, MAP_GPA_RIGHTS);
+  return new GuestMemory(surface, rootGpn, bytes);
+}
+
+function placeImage(memory: GuestMemory, plan: BootPlan): void {
+  memory.write(plan.acpi.gpa, plan.acpi.bytes);
+  for (const { gpa, bytes } of plan.image.placements) memory.write(gpa, bytes);
+}
+
+function makeChipset(surface: ParentSurface, partition: ChildPartition, effects: GuestEffects): Chipset {
+  return new Chipset({
+    ...effects,
+    now: () => Number(surface.readMsr(SyntheticMsr.TimeRefCount) ?? 0n),
+    startUnixMs: Date.now(),
+    deliverInterrupt: (interrupt) => {
+      // What the guest programmed may be nonsense (a vector below 16, nobody at the destination): it is lost.
+      partition.assertInterrupt({
+        type: interrupt.deliveryMode,
+        vector: interrupt.vector,
+        destination: interrupt.destination,
+        logicalDestination: interrupt.logicalDestination,
+        levelTriggered: interrupt.level,
+      });
+    },
+  });
+}
+
+/** Every chipset port, and MSRs that nobody virtualizes or that report something. */
+function installIntercepts(partition: ChildPartition, chipset: Chipset): void {
+  const access = InterceptAccessMask.Read | InterceptAccessMask.Write;
+  for (const device of chipset.ports.devices) {
+    for (const { first, count } of device.ports) {
+      for (let port = first; port < first + count; port++) {
+        partition.installIntercept(InterceptType.X64IoPort, port, access);
+      }
+    }
+  }
+  partition.installIntercept(InterceptType.X64Msr, 0, access);
+}
+
+/** The boot processor's first state; the others wait for their start-up interrupt. */
+function setBootRegisters(partition: ChildPartition, boot: BootRegisters): void {
+  const batch = partition.registers.begin(0);
+  batch.putNumber(RegisterName.Efer, boot.efer);
+  batch.putNumber(RegisterName.Cr3, boot.cr3);
+  batch.putNumber(RegisterName.Cr4, boot.cr4);
+  batch.putNumber(RegisterName.Cr0, boot.cr0);
+  batch.putSegment(RegisterName.Cs, boot.code);
+  for (const name of ['Ds', 'Es', 'Ss', 'Fs', 'Gs'] as const) batch.putSegment(RegisterName[name], boot.data);
+  batch.putSegment(RegisterName.Tr, boot.task);
+  batch.putTable(RegisterName.Gdtr, boot.gdt);
+  batch.put(RegisterName.MtrrDefType, MEMORY_TYPE_WRITE_BACK_ENABLED);
+  batch.putNumber(RegisterName.Rax, boot.rax);
+  batch.putNumber(RegisterName.Rbx, boot.rbx);
+  batch.putNumber(RegisterName.Rsi, boot.rsi);
+  batch.putNumber(RegisterName.Rsp, boot.rsp);
+  batch.putNumber(RegisterName.Rflags, boot.rflags);
+  batch.putNumber(RegisterName.Rip, boot.rip);
+  batch.commit();
+}
+
+/** Lets the boot processor go. */
+export function start(vm: AssembledVm): void {
+  setExplicitSuspend(vm, false);
+}
+
+/** Stops every processor on an instruction boundary. */
+export function halt(vm: AssembledVm): void {
+  setExplicitSuspend(vm, true);
+}
+
+function setExplicitSuspend({ partition, vpCount }: AssembledVm, suspended: boolean): void {
+  for (let vp = 0; vp < vpCount; vp++) {
+    partition.registers
+      .begin(vp)
+      .putNumber(RegisterName.ExplicitSuspend, suspended ? 1 : 0)
+      .commit();
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * The composition root: the one file of this room that knows the hypervisor's insides. It builds the machine
+ * under a VM (system physical memory, hypervisor, processors, scheduler) and hands the virtualization stack
+ * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
+ */
+import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
+import type { CreateProcessor } from '../hypervisor/machine.ts';
+import type { ParentSurface } from '../hypervisor/root-surface.ts';
+import { Scheduler } from '../hypervisor/scheduler.ts';
+import type { TraceSink } from '../hypervisor/trace.ts';
+import { VirtualProcessor } from '../hypervisor/virtual-processor.ts';
+import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
+import { inspectHypervisor } from './inspection.ts';
+import { processorFactory } from './processors.ts';
+
+const MIB = 0x10_0000;
+/** For soft TLBs and decoded code. */
+const RESERVED_BYTES = 96 * MIB;
+/** For the root's own pages and what it deposits: a fixed part, and GPA map entries of 8 bytes a page. */
+const ROOT_BYTES = 24 * MIB;
+const ROOT_SHARE = 256;
+const GRANULE = 2 * MIB;
+
+export interface HostStatistics {
+  instructions: number;
+  exits: Record<string, number>;
+  /** What guests called. */
+  hypercalls: HypercallCounts;
+}
+
+export interface Host {
+  readonly surface: ParentSurface;
+  /** Lets virtual processors run for about so long; `nextDeadline` is a reading of `clock`. */
+  runSlice(milliseconds: number): { ran: boolean; nextDeadline: number | undefined };
+  /** Units of 100 ns since the start. */
+  clock(): number;
+  statistics(): HostStatistics;
+  inspect(): unknown;
+}
+
+export interface HostOptions {
+  /** RAM that guests will be given. */
+  guestBytes: number;
+  /** Instead of src/cpu's processors. */
+  createProcessor?: CreateProcessor;
+  trace?: TraceSink;
+}
+
+export function createHost(options: HostOptions): Host {
+  const overhead = ROOT_BYTES + Math.ceil(options.guestBytes / ROOT_SHARE);
+  const memoryBytes = Math.ceil((options.guestBytes + overhead + RESERVED_BYTES) / GRANULE) * GRANULE;
+  const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
+    memoryBytes,
+    reservedBytes: RESERVED_BYTES,
+    createProcessor:
+      options.createProcessor ?? processorFactory((bytes) => hypervisor.allocateReserved(bytes)),
+    trace: options.trace,
+  });
+  const scheduler = new Scheduler(hypervisor, rootProcessor);
+  const processors: VirtualProcessor[] = [];
+  // A processor's counters outlive it: the summary is asked for after the partition is gone.
+  const notice = () => {
+    for (const partition of hypervisor.partitions.values()) {
+      for (const vp of partition.virtualProcessors.values()) {
+        if (vp instanceof VirtualProcessor && !processors.includes(vp)) processors.push(vp);
+      }
+    }
+  };
+  return {
+    surface,
+    runSlice: (milliseconds) => {
+      if (processors.length === 0) notice();
+      rootProcessor.serve();
+      return scheduler.runSlice(milliseconds);
+    },
+    clock: () => hypervisor.clock(),
+    statistics: () => {
+      notice();
+      return statisticsOf(processors);
+    },
+    inspect: () => inspectHypervisor(hypervisor),
+  };
+}
+
+function statisticsOf(processors: readonly VirtualProcessor[]): HostStatistics {
+  const total: HostStatistics = { instructions: 0, exits: {}, hypercalls: {} };
+  for (const { processor, counters } of processors) {
+    total.instructions += processor.instructionsRetired;
+    for (const [name, count] of Object.entries(counters.exitsByName())) {
+      total.exits[name] = (total.exits[name] ?? 0) + count;
+    }
+    addHypercalls(total.hypercalls, counters.hypercalls);
+  }
+  return total;
+}

@@ -1,0 +1,240 @@
+/**
+ * A child partition as its parent holds it: every method is one hypercall (or a run of the same one), with
+ * deposits made where the hypervisor asks for memory. Statuses that a correct stack cannot get are thrown as
+ * HypercallFailure: they end this VM, not the host. TLFS 2.0a chapters 5 to 13.
+ */
+import { HypercallCode, type HypercallName } from '../../hvdef/hypercalls.ts';
+import { AccessGpaResult } from '../../hvdef/intercepts.ts';
+import { HvStatus } from '../../hvdef/status.ts';
+import { HV_PARTITION_ID_SELF } from '../../hvdef/types.ts';
+import { type FieldValues, HypercallFailure, type HypercallPage } from './hypercall-page.ts';
+import { RegisterBatch } from './register-batch.ts';
+import type { RootMemory } from './root-memory.ts';
+
+/** What one answer of INSUFFICIENT_MEMORY is followed by. */
+const DEPOSIT_PAGES = 64;
+/** More than this for one call means that something eats memory. */
+const MAX_DEPOSITS = 64;
+const PAGE_BYTES = 4096;
+/** HvReadGpa and HvWriteGpa move at most this many bytes. */
+export const GPA_ACCESS_BYTES = 16;
+
+const WRITE_DATA_OFFSET = 32;
+const READ_DATA_OFFSET = 8;
+
+export interface InterruptAssertion {
+  /** HV_INTERRUPT_TYPE. */
+  type: number;
+  vector: number;
+  destination: number;
+  logicalDestination: boolean;
+  levelTriggered: boolean;
+}
+
+export interface GvaResult {
+  /** HV_TRANSLATE_GVA_RESULT_CODE. */
+  result: number;
+  gpa: number;
+}
+
+export class ChildPartition {
+  readonly id: bigint;
+  readonly registers: RegisterBatch;
+  readonly #page: HypercallPage;
+  readonly #memory: RootMemory;
+
+  private constructor(page: HypercallPage, memory: RootMemory, id: bigint) {
+    this.id = id;
+    this.#page = page;
+    this.#memory = memory;
+    this.registers = new RegisterBatch(page, id);
+  }
+
+  static create(page: HypercallPage, memory: RootMemory): ChildPartition {
+    withDeposits(page, memory, HV_PARTITION_ID_SELF, 'CreatePartition', { Flags: 0, ProximityDomainInfo: 0 });
+    return new ChildPartition(page, memory, page.output.getBigUint64(0, true));
+  }
+
+  /** Pages that the hypervisor may use for this partition's tables. */
+  deposit(pages: number): void {
+    deposit(this.#page, this.#memory, this.id, pages);
+  }
+
+  initialize(): void {
+    this.#call('InitializePartition', { PartitionId: this.id });
+  }
+
+  /** Stops the partition for good, takes back what was deposited and forgets it. */
+  destroy(): void {
+    const target = { PartitionId: this.id };
+    this.#page.mustCall('FinalizePartition', target);
+    this.#withdraw(this.id);
+    this.#page.mustCall('DeletePartition', target);
+    this.#withdraw(HV_PARTITION_ID_SELF);
+  }
+
+  setProperty(code: number, value: bigint): void {
+    this.#call('SetPartitionProperty', { PartitionId: this.id, PropertyCode: code, PropertyValue: value });
+  }
+
+  createVp(index: number): void {
+    this.#call('CreateVp', { PartitionId: this.id, VpIndex: index, ProximityDomainInfo: 0, Flags: 0 });
+  }
+
+  /** Maps `pages` of the root from `sourceGpn` at `targetGpn`, with HV_MAP_GPA_FLAGS `rights`. */
+  mapPages(targetGpn: number, sourceGpn: number, pages: number, rights: number): void {
+    this.#repeat('MapGpaPages', targetGpn, pages, { MapFlags: rights }, (offset, done) =>
+      this.#page.input.setBigUint64(offset, BigInt(sourceGpn + done), true),
+    );
+  }
+
+  unmapPages(targetGpn: number, pages: number): void {
+    this.#repeat('UnmapGpaPages', targetGpn, pages, {}, undefined);
+  }
+
+  /** `type`: HV_INTERCEPT_TYPE; `access`: HV_INTERCEPT_ACCESS_TYPE_MASK. */
+  installIntercept(type: number, parameter: number, access: number): void {
+    this.#call('InstallIntercept', {
+      PartitionId: this.id,
+      AccessType: access,
+      InterceptType: type,
+      InterceptParameter: parameter,
+    });
+  }
+
+  assertInterrupt(assertion: InterruptAssertion): number {
+    const { input } = this.#page;
+    const control = (assertion.levelTriggered ? 1 : 0) | (assertion.logicalDestination ? 2 : 0);
+    input.setBigUint64(0, this.id, true);
+    input.setUint32(8, assertion.type, true);
+    input.setUint32(12, control, true);
+    input.setUint32(16, assertion.destination, true);
+    input.setUint32(20, 0, true);
+    input.setUint32(24, assertion.vector, true);
+    input.setUint32(28, 0, true);
+    return this.#page.invoke(HypercallCode.AssertVirtualInterrupt, 0, 0).status;
+  }
+
+  /** `controlFlags`: HV_TRANSLATE_GVA_CONTROL_FLAGS. */
+  translate(vpIndex: number, gva: bigint, controlFlags: number): GvaResult {
+    this.#page.mustCall('TranslateVirtualAddress', {
+      PartitionId: this.id,
+      VpIndex: vpIndex,
+      ControlFlags: controlFlags,
+      GvaPage: gva >> 12n,
+    });
+    const { output } = this.#page;
+    const page = Number(output.getBigUint64(8, true));
+    return { result: output.getUint32(0, true), gpa: page * PAGE_BYTES + Number(gva & 0xfffn) };
+  }
+
+  /** Up to 16 bytes within a page; undefined where the guest has nothing readable. */
+  readGpa(vpIndex: number, gpa: number, bytes: number): Uint8Array | undefined {
+    this.#page.mustCall('ReadGpa', {
+      PartitionId: this.id,
+      VpIndex: vpIndex,
+      ByteCount: bytes,
+      BaseGpa: gpa,
+      ControlFlags: 0,
+    });
+    const { output } = this.#page;
+    if (output.getUint32(0, true) !== AccessGpaResult.Success) return undefined;
+    return new Uint8Array(output.buffer, output.byteOffset + READ_DATA_OFFSET, bytes).slice();
+  }
+
+  /** Up to 16 bytes within a page; false where the guest has nothing writable. */
+  writeGpa(vpIndex: number, gpa: number, data: Uint8Array): boolean {
+    const header = {
+      PartitionId: this.id,
+      VpIndex: vpIndex,
+      ByteCount: data.length,
+      BaseGpa: gpa,
+      ControlFlags: 0,
+    };
+    this.#page.header('WriteGpa', header);
+    for (let at = 0; at < data.length; at++) this.#page.input.setUint8(WRITE_DATA_OFFSET + at, data[at]);
+    const { status } = this.#page.invoke(HypercallCode.WriteGpa, 0, 0);
+    if (status !== HvStatus.SUCCESS) throw new HypercallFailure('WriteGpa', status);
+    return this.#page.output.getUint32(0, true) === AccessGpaResult.Success;
+  }
+
+  memoryBalance(): { available: number; inUse: number } {
+    this.#page.mustCall('GetMemoryBalance', { PartitionId: this.id, ProximityDomainInfo: 0 });
+    const { output } = this.#page;
+    return {
+      available: Number(output.getBigUint64(0, true)),
+      inUse: Number(output.getBigUint64(8, true)),
+    };
+  }
+
+  #call(name: HypercallName, values: FieldValues): void {
+    withDeposits(this.#page, this.#memory, this.id, name, values);
+  }
+
+  /** A rep call on consecutive guest pages, in lists of a page each, with deposits where memory is asked for. */
+  #repeat(
+    name: 'MapGpaPages' | 'UnmapGpaPages',
+    targetGpn: number,
+    pages: number,
+    values: FieldValues,
+    element: ((offset: number, done: number) => void) | undefined,
+  ): void {
+    let done = 0;
+    let deposits = 0;
+    while (done < pages) {
+      const target = { ...values, TargetPartitionId: this.id, TargetGpaBase: targetGpn + done };
+      const header = this.#page.header(name, target);
+      const count = Math.min(pages - done, Math.floor((PAGE_BYTES - header) / 8));
+      if (element !== undefined) for (let i = 0; i < count; i++) element(header + i * 8, done + i);
+      const { status, repsCompleted } = this.#page.invoke(HypercallCode[name], count, 0);
+      done += status === HvStatus.SUCCESS ? count : repsCompleted;
+      if (status === HvStatus.SUCCESS) continue;
+      if (status !== HvStatus.INSUFFICIENT_MEMORY || deposits++ > MAX_DEPOSITS)
+        throw new HypercallFailure(name, status);
+      this.deposit(DEPOSIT_PAGES);
+    }
+  }
+
+  #withdraw(partitionId: bigint): void {
+    const limit = Math.floor(PAGE_BYTES / 8);
+    for (let rounds = 0; rounds < 4096; rounds++) {
+      this.#page.header('WithdrawMemory', { PartitionId: partitionId, ProximityDomainInfo: 0 });
+      const { repsCompleted } = this.#page.invoke(HypercallCode.WithdrawMemory, limit, 0);
+      for (let i = 0; i < repsCompleted; i++) {
+        this.#memory.free(Number(this.#page.output.getBigUint64(i * 8, true)), 1);
+      }
+      if (repsCompleted < limit) return;
+    }
+  }
+}
+
+function deposit(page: HypercallPage, memory: RootMemory, partitionId: bigint, pages: number): void {
+  let left = pages;
+  while (left > 0) {
+    const header = page.header('DepositMemory', { PartitionId: partitionId });
+    const count = Math.min(left, Math.floor((PAGE_BYTES - header) / 8));
+    for (let i = 0; i < count; i++) {
+      const gpn = memory.allocate(1);
+      if (gpn < 0) throw new Error('the root has no more memory to deposit');
+      page.input.setBigUint64(header + i * 8, BigInt(gpn), true);
+    }
+    const { status } = page.invoke(HypercallCode.DepositMemory, count, 0);
+    if (status !== HvStatus.SUCCESS) throw new HypercallFailure('DepositMemory', status);
+    left -= count;
+  }
+}
+
+function withDeposits(
+  page: HypercallPage,
+  memory: RootMemory,
+  payer: bigint,
+  name: HypercallName,
+  values: FieldValues,
+): void {
+  let status = page.call(name, values);
+  for (let tries = 0; status === HvStatus.INSUFFICIENT_MEMORY && tries < MAX_DEPOSITS; tries++) {
+    deposit(page, memory, payer, DEPOSIT_PAGES);
+    status = page.call(name, values);
+  }
+  if (status !== HvStatus.SUCCESS) throw new HypercallFailure(name, status);
+}

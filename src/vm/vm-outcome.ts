@@ -1,0 +1,30 @@
+/** How a virtual machine's run ended, and what can be told about it while it runs and afterwards. */
+
+export type VmOutcome =
+  | { kind: 'power-off' }
+  | { kind: 'reset' }
+  /** The guest wrote `value` to the exit port; `status` is (value << 1) | 1, taken to 8 bits. */
+  | { kind: 'exit-port'; value: number; status: number }
+  /** Triple fault, unrecoverable state, or a panic reported through the crash MSRs; `text` says which. */
+  | { kind: 'crash'; text: string }
+  | { kind: 'timeout'; seconds: number }
+  /** `stop()` was called. */
+  | { kind: 'stopped' }
+  /** An invariant of ours broke: this VM ends, the host does not. */
+  | { kind: 'error'; error: Error };
+
+export interface VmSummary {
+  /** Instructions completed by all virtual processors. */
+  instructions: number;
+  /** Processor exits by the name of their kind. */
+  exits: Record<string, number>;
+  /** Calls by hypercall name, then by status name: { HvMapGpaPages: { HV_STATUS_SUCCESS: 4 } }. */
+  hypercalls: Record<string, Record<string, number>>;
+  /** The child partition's memory pool, in pages. */
+  pool: { deposited: number; available: number };
+  /** Pages in the child's GPA map. */
+  pagesMapped: number;
+  /** Seconds from `run()` to the first byte of serial output (undefined: none came) and to the end. */
+  secondsToFirstSerial: number | undefined;
+  seconds: number;
+}

@@ -1,0 +1,20 @@
+/** Architectural model-specific registers (SDM vol. 4 table 2-2). */
+export const MSR = {
+  TSC: 0x10,
+  APIC_BASE: 0x1b,
+  TSC_ADJUST: 0x3b,
+  SYSENTER_CS: 0x174,
+  SYSENTER_ESP: 0x175,
+  SYSENTER_EIP: 0x176,
+  PAT: 0x277,
+  MTRR_DEF_TYPE: 0x2ff,
+  EFER: 0xc0000080,
+  STAR: 0xc0000081,
+  LSTAR: 0xc0000082,
+  CSTAR: 0xc0000083,
+  SFMASK: 0xc0000084,
+  FS_BASE: 0xc0000100,
+  GS_BASE: 0xc0000101,
+  KERNEL_GS_BASE: 0xc0000102,
+  TSC_AUX: 0xc0000103,
+} as const;

@@ -1,0 +1,168 @@
+/**
+ * A Processor in user mode as a `CpuUnderTest`: identity-mapped page tables for the code page and the two
+ * data pages, and every exception intercepted, so that a fault comes back as an exit.
+ */
+
+import { AREA_SIZE, createProcessor } from '../../../src/cpu/create-processor.ts';
+import { decode } from '../../../src/cpu/instructions/decode.ts';
+import {
+  type CodeHolder,
+  Exit,
+  type PhysicalMemory,
+  type Processor,
+  type ProcessorHost,
+  Segment,
+} from '../../../src/cpu/processor.ts';
+import {
+  CODE_ADDRESS,
+  type CpuFault,
+  type CpuState,
+  type CpuUnderTest,
+  DATA_ADDRESS,
+  DATA_SIZE,
+} from './cpu-state.ts';
+
+const STATE_PAGE = 1;
+const TABLES = 2;
+const CODE_PAGE = TABLES + 4;
+const DATA_PAGE = CODE_PAGE + 1;
+/** The map of pages that hold code, then the processor's own area. */
+const CODE_MAP_PAGE = 16;
+const AREA_PAGE = CODE_MAP_PAGE + 256;
+const MEMORY_SIZE = Math.ceil((AREA_PAGE * 4096 + AREA_SIZE) / 65536) * 65536;
+
+const PRESENT_WRITABLE_USER = 7;
+const ACCESSED_DIRTY = 0x60;
+/** HLT fills the rest of the code page: a fault in user mode, so execution can't run on behind the instruction. */
+const HLT = 0xf4;
+/** INTO's trap leaves RIP behind the instruction. */
+const OVERFLOW = 4;
+/** Iterations a repeated instruction may take. */
+const MAX_RUNS = 2000;
+
+/** Enough memory for one processor and its pages. */
+class TestMemory implements PhysicalMemory {
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+  readonly view: DataView;
+  readonly pageCount = MEMORY_SIZE / 4096;
+  readonly codeMapAddress = CODE_MAP_PAGE * 4096;
+  readonly codeHolders: CodeHolder[] = [];
+  constructor() {
+    const pages = MEMORY_SIZE / 65536;
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.bytes = new Uint8Array(this.memory.buffer);
+    this.words = new Uint32Array(this.memory.buffer);
+    this.view = new DataView(this.memory.buffer);
+  }
+  noteWritten(spn: number, offset = 0, size = 4096): void {
+    let held = 0;
+    for (const holder of this.codeHolders) if (holder.written(spn, offset, size)) held = 1;
+    this.bytes[this.codeMapAddress + spn] = held;
+  }
+}
+
+/** Host without policy: guest physical is system physical. */
+const HOST: ProcessorHost = {
+  translateGpa: (gpn) => gpn | (7 << 24),
+  readTsc: () => 0,
+};
+
+function writePageTables(memory: PhysicalMemory): void {
+  const entry = (table: number, index: number, page: number): void => {
+    memory.view.setBigUint64(
+      table * 4096 + index * 8,
+      BigInt(page * 4096 + PRESENT_WRITABLE_USER + ACCESSED_DIRTY),
+      true,
+    );
+  };
+  const page = Math.floor(CODE_ADDRESS / 4096);
+  entry(TABLES, 0, TABLES + 1);
+  entry(TABLES + 1, 0, TABLES + 2);
+  entry(TABLES + 2, page >> 9, TABLES + 3);
+  entry(TABLES + 3, page & 511, CODE_PAGE);
+  for (let i = 0; i < DATA_SIZE / 4096; i++)
+    entry(TABLES + 3, ((DATA_ADDRESS / 4096) & 511) + i, DATA_PAGE + i);
+}
+
+const FLAT = { base: 0n, limit: 0xffffffff };
+/** User code segments, 64-bit and 32-bit. */
+const CODE_SEGMENTS = {
+  64: { ...FLAT, selector: 0x33, attributes: 0xa0fb },
+  32: { ...FLAT, selector: 0x23, attributes: 0xc0fb },
+} as const;
+
+function enterUserMode(processor: Processor): void {
+  processor.setControl(4, 0x620n); // PAE, OSFXSR, OSXMMEXCPT
+  processor.setControl(3, BigInt(TABLES * 4096));
+  processor.setMsr(0xc0000080, 0xd01n); // SCE, LME, LMA, NXE
+  processor.setControl(0, 0x80050033n); // PG, AM, WP, NE, ET, MP, PE
+  processor.setSegment(Segment.CS, CODE_SEGMENTS[64]);
+  for (const index of [Segment.DS, Segment.ES, Segment.FS, Segment.GS, Segment.SS]) {
+    processor.setSegment(index, { ...FLAT, selector: 0x2b, attributes: 0xc0f3 });
+  }
+  // All: vector 31 is bit 31.
+  processor.exceptionIntercepts = -1;
+}
+
+export class ProcessorUnderTest implements CpuUnderTest {
+  readonly memory: Uint8Array;
+  readonly #processor: Processor;
+  readonly #physical: PhysicalMemory;
+  #code: CpuState['code'] = 64;
+  #repeats = false;
+  constructor() {
+    const physical = new TestMemory();
+    this.#physical = physical;
+    this.memory = physical.bytes.subarray(DATA_PAGE * 4096, DATA_PAGE * 4096 + DATA_SIZE);
+    physical.bytes.fill(HLT, CODE_PAGE * 4096, CODE_PAGE * 4096 + 4096);
+    writePageTables(physical);
+    this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096);
+    enterUserMode(this.#processor);
+  }
+
+  setCode(bytes: Uint8Array): void {
+    const result = decode(bytes, 0, bytes.length, 64);
+    this.#repeats = result.kind === 'ok' && result.instruction.repeat !== 'none';
+    const at = CODE_PAGE * 4096 + (CODE_ADDRESS % 4096);
+    this.#physical.bytes.set(bytes, at);
+    this.#physical.bytes.fill(HLT, at + bytes.length, at + 16);
+    this.#physical.noteWritten(CODE_PAGE);
+  }
+  setState({ code, gpr, rip, rflags, floating }: CpuState): void {
+    const processor = this.#processor;
+    if (code !== this.#code) processor.setSegment(Segment.CS, CODE_SEGMENTS[code]);
+    this.#code = code;
+    for (let i = 0; i < 16; i++) processor.setGpr(i, gpr[i]!);
+    processor.setRip(rip);
+    processor.setRflags(BigInt(rflags));
+    processor.restoreFloatingPoint(floating);
+  }
+  getState(): CpuState {
+    const processor = this.#processor;
+    return {
+      code: this.#code,
+      gpr: BigUint64Array.from({ length: 16 }, (_, i) => processor.getGpr(i)),
+      rip: processor.getRip(),
+      rflags: Number(processor.getRflags()),
+      floating: processor.saveFloatingPoint(),
+    };
+  }
+  step(): CpuFault | undefined {
+    const processor = this.#processor;
+    for (let runs = 0; runs < MAX_RUNS; runs++) {
+      const exit = processor.run(1);
+      if (exit === Exit.Exception) {
+        const { vector, errorCode, parameter } = processor.exceptionExit;
+        // A budget of one is only about one: this fault is the next instruction's.
+        if (processor.getRip() !== BigInt(CODE_ADDRESS) && vector !== OVERFLOW) return undefined;
+        return { vector, errorCode: errorCode ?? 0, address: vector === 14 ? parameter : 0n };
+      }
+      if (exit !== Exit.Budget) throw new Error(`exit ${exit}`);
+      // A repeated instruction may stop between iterations.
+      if (!this.#repeats || processor.getRip() !== BigInt(CODE_ADDRESS)) return undefined;
+    }
+    throw new Error('the instruction does not end');
+  }
+}
