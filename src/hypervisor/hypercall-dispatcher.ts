@@ -95,7 +95,7 @@ export class HypercallDispatcher implements HypercallEntry {
 
     const fast = (request.controlLow & FAST) !== 0;
     if (fast) this.#loadRegisters(request);
-    else if (!this.#loadMemory(request)) return this.#finish(request, Dispatched.MemoryIntercept);
+    else if (!this.#loadMemory(request)) return this.#finish(request, Dispatched.MemoryIntercept, false);
 
     call.output.fill(0, 0, this.#outputBytes);
     call.stopClock();
@@ -114,26 +114,25 @@ export class HypercallDispatcher implements HypercallEntry {
     const call = this.#call;
     request.repsCompleted = call.definition.rep ? call.rep : 0;
     const unfinished = status === HvStatus.SUCCESS && call.definition.rep && call.rep < call.repCount;
-    if (status === CONTINUE || unfinished) return this.#finish(request, Dispatched.Continue);
+    if (status === CONTINUE || unfinished) return this.#finish(request, Dispatched.Continue, true);
     request.resultStatus = status;
     if (status !== HvStatus.SUCCESS && !mayAnswer(call.definition.code, status)) {
       this.unlistedAnswers.add(`${call.definition.name}: ${statusName(status)}`);
     }
-    return this.#finish(request, Dispatched.Done);
+    return this.#finish(request, Dispatched.Done, true);
   }
 
   #refuse(request: HypercallRequest, status: HvStatus): Dispatched {
-    this.#call.input.fill(0);
     request.resultStatus = status;
-    return this.#finish(request, Dispatched.Done);
+    return this.#finish(request, Dispatched.Done, false);
   }
 
-  #finish(request: HypercallRequest, outcome: Dispatched): Dispatched {
+  #finish(request: HypercallRequest, outcome: Dispatched, ran: boolean): Dispatched {
     const sink = this.#hypervisor.trace.sink;
     if (sink !== undefined) {
       const status =
         outcome === Dispatched.Done ? statusName(request.resultStatus) : (DISPATCH_NAMES[outcome] ?? 'done');
-      sink(hypercallEvent(this.#call, request, status));
+      sink(hypercallEvent(this.#call, request, status, ran));
     }
     return outcome;
   }

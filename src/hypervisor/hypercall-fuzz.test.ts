@@ -35,7 +35,8 @@ class Random {
 
 function fuzz(seed: number, byRoot: boolean): Machine {
   const random = new Random(seed);
-  const machine = new Machine();
+  let events = 0;
+  const machine = new Machine({ trace: () => void events++ });
   machine.start(0);
   machine.map(CHILD_INPUT, ROOT_PAGE, 2, 7);
   machine.child.privileges = ALL_PRIVILEGES;
@@ -65,6 +66,7 @@ function fuzz(seed: number, byRoot: boolean): Machine {
     rootProcessor.serve();
     machine.now += random.below(100);
   }
+  expect(events).toBeGreaterThan(CALLS / 2);
   return machine;
 }
 

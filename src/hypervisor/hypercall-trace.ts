@@ -36,8 +36,17 @@ function decodeElements(
   return elements;
 }
 
-export function hypercallEvent(call: HypercallBuffer, request: HypercallRequest, status: string): TraceEvent {
+/** `ran`: the handler was called, so that there are parameters to show. */
+export function hypercallEvent(
+  call: HypercallBuffer,
+  request: HypercallRequest,
+  status: string,
+  ran: boolean,
+): TraceEvent {
   const { definition } = call;
+  const first = call.repStart;
+  const asked = ran ? call.repCount : 0;
+  const done = ran ? call.rep : 0;
   return {
     kind: 'hypercall',
     partition: request.caller.id,
@@ -49,20 +58,14 @@ export function hypercallEvent(call: HypercallBuffer, request: HypercallRequest,
     repCount: call.repCount,
     repsCompleted: call.rep,
     status,
-    input: decodeFields(call.input, 0, definition.input),
-    inputElements: decodeElements(
-      call.input,
-      call.headerBytes,
-      call.repStart,
-      call.repCount,
-      definition.inputElement,
-    ),
-    output: decodeFields(call.output, 0, definition.output),
+    input: ran ? decodeFields(call.input, 0, definition.input) : {},
+    inputElements: decodeElements(call.input, call.headerBytes, first, asked, definition.inputElement),
+    output: ran ? decodeFields(call.output, 0, definition.output) : {},
     outputElements: decodeElements(
       call.output,
       call.outputHeaderBytes,
-      call.repStart,
-      call.rep,
+      first,
+      done,
       definition.outputElement,
     ),
   };

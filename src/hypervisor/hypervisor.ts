@@ -9,7 +9,7 @@
  */
 import { DEFAULT_PLATFORM, type PlatformProcessor } from '../hvdef/partition-property.ts';
 import { ALL_PRIVILEGES, DEFAULT_CHILD_PRIVILEGES } from '../hvdef/privileges.ts';
-import { PAGE_SHIFT, PAGE_SIZE } from '../hvdef/types.ts';
+import { PAGE_SIZE } from '../hvdef/types.ts';
 import { ChildGpaMap } from './child-gpa-map.ts';
 import type { HypercallEntry } from './hypercall-call.ts';
 import type { Clock, CreateProcessor, Machine } from './machine.ts';
@@ -159,9 +159,4 @@ function pageAligned(bytes: number): number {
 function hostClock(): Clock {
   const start = performance.now();
   return () => (performance.now() - start) * 10_000;
-}
-
-/** Page of a byte address. */
-export function pageOf(address: number): number {
-  return address < 2 ** 31 ? address >>> PAGE_SHIFT : Math.floor(address / PAGE_SIZE);
 }

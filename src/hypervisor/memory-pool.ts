@@ -64,7 +64,6 @@ export class MemoryPool {
   draw(cause: string): number {
     const spn = this.#pop();
     if (spn === POOL_EMPTY) return POOL_EMPTY;
-    this.#machine.spaPages.setInUse(spn, true);
     this.#inUse++;
     this.#causes.set(spn, cause);
     this.#inUseByCause.set(cause, (this.#inUseByCause.get(cause) ?? 0) + 1);
@@ -81,7 +80,6 @@ export class MemoryPool {
     const left = this.#inUseByCause.get(cause)! - 1;
     if (left === 0) this.#inUseByCause.delete(cause);
     else this.#inUseByCause.set(cause, left);
-    this.#machine.spaPages.setInUse(spn, false);
     this.#inUse--;
     this.#push(spn);
     this.#emit('release', cause);

@@ -89,11 +89,6 @@ export class OverlayMap {
     return overlay.spn < 0 ? overlay.spn : overlay.spn | (overlay.rights << RIGHTS_SHIFT);
   }
 
-  /** True if any VP sees an overlay at `gpn`. */
-  covers(gpn: number): boolean {
-    return this.#byPage.has(gpn);
-  }
-
   list(): Overlay[] {
     return [...this.#byOwner.values()].sort((a, b) => a.gpn - b.gpn);
   }

@@ -7,7 +7,6 @@
 import type { PhysicalMemory } from '../cpu/processor.ts';
 
 const OFF_LIMITS = 1;
-const IN_USE = 2;
 
 /** Bytes of the columns for one page. */
 const BYTES_PER_PAGE = 14;
@@ -69,15 +68,6 @@ export class SpaPageTable {
   setWithdrawn(spn: number): void {
     this.#poolOwner[spn] = 0;
     this.#depositGpn[spn] = 0;
-  }
-
-  inUse(spn: number): boolean {
-    return (this.#flags[spn] & IN_USE) !== 0;
-  }
-
-  setInUse(spn: number, inUse: boolean): void {
-    if (inUse) this.#flags[spn] |= IN_USE;
-    else this.#flags[spn] &= ~IN_USE;
   }
 
   rootRights(spn: number): number {

@@ -3,7 +3,7 @@
  * Typed views are made once; the memory never grows, so they never go stale.
  */
 import type { CodeHolder, PhysicalMemory } from '../cpu/processor.ts';
-import { PAGE_SHIFT, PAGE_SIZE } from '../hvdef/types.ts';
+import { PAGE_SIZE } from '../hvdef/types.ts';
 
 const WASM_PAGE = 0x1_0000;
 /** 4 GiB: what a 32-bit WebAssembly memory can address. */
@@ -40,17 +40,5 @@ export class SystemMemory implements PhysicalMemory {
     let held = 0;
     for (const holder of this.codeHolders) if (holder.written(spn, offset, size)) held = 1;
     this.bytes[mark] = held;
-  }
-
-  /** Zeroes page `spn`. */
-  zeroPage(spn: number): void {
-    const at = spn * PAGE_SIZE;
-    this.bytes.fill(0, at, at + PAGE_SIZE);
-    this.noteWritten(spn);
-  }
-
-  /** The words of page `spn`, as an index into `words`. */
-  static wordIndex(spn: number): number {
-    return spn << (PAGE_SHIFT - 2);
   }
 }

@@ -201,10 +201,11 @@ export class Machine {
   now = 0;
 
   /** A child in state "active" with `depositPages` in its pool and no VP yet. */
-  constructor(options: { depositPages?: number; trace?: TraceSink } = {}) {
+  constructor(options: { depositPages?: number; trace?: TraceSink; reservedBytes?: number } = {}) {
+    const reservedBytes = options.reservedBytes ?? 4 * 2 ** 20;
     this.booted = bootHypervisor({
-      memoryBytes: 16 * 2 ** 20,
-      reservedBytes: 4 * 2 ** 20,
+      memoryBytes: 12 * 2 ** 20 + reservedBytes,
+      reservedBytes,
       createProcessor: (memory, address, host) => new FakeProcessor(memory, address, host),
       clock: () => this.now,
       trace: options.trace,

@@ -2,10 +2,11 @@
  * How a virtual processor's parts reach one another: local APIC, SynIC, synthetic timers and synthetic MSRs each
  * state in their host interface what they need; here it is given to them. No state of its own.
  */
-import type { Processor } from '../cpu/processor.ts';
+import type { Processor, ProcessorHost } from '../cpu/processor.ts';
 import { TSC_OFFSET } from '../cpu/state-layout.ts';
 import { MessageHeader } from '../hvdef/messages.ts';
 import type { Privilege } from '../hvdef/privileges.ts';
+import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { InterceptMessage } from './intercept-message.ts';
 import { LocalApic } from './local-apic.ts';
 import type { Partition } from './partition.ts';
@@ -34,6 +35,22 @@ export interface WiredProcessor {
   requestInit(): void;
   requestStartup(vector: number): void;
   enterGuestIdle(): void;
+}
+
+/**
+ * The processor whose state lies on page `statePage`; undefined when the machine has no room for its caches. Its
+ * host exists only after it, so questions go through `host`.
+ */
+export function makeProcessor(
+  partition: Partition,
+  statePage: number,
+  host: () => ProcessorHost | undefined,
+): Processor | undefined {
+  const { machine } = partition;
+  return machine.createProcessor(machine.memory, statePage * PAGE_SIZE, {
+    translateGpa: (gpn, access) => host()?.translateGpa(gpn, access) ?? -1,
+    readTsc: () => host()?.readTsc() ?? 0,
+  }) as Processor | undefined;
 }
 
 /** Undefined when the pool has too few pages. */

@@ -22,7 +22,6 @@
 import { Attention, Exit, type Processor, type ProcessorHost, Segment } from '../cpu/processor.ts';
 import { PendingInterruptionType } from '../hvdef/intercepts.ts';
 import { PendingInterruption, SuspendBit } from '../hvdef/registers.ts';
-import { PAGE_SIZE } from '../hvdef/types.ts';
 import { ExitCounters } from './exit-counters.ts';
 import type { CpuidExitContext } from './exit-cpuid.ts';
 import { handleCpuidExit } from './exit-cpuid.ts';
@@ -49,7 +48,13 @@ import type { SyntheticMsrs } from './synthetic-msr.ts';
 import type { SyntheticTimers } from './synthetic-timer.ts';
 import { MAXIMUM_VIRTUAL_PROCESSORS } from './virtual-processor-limits.ts';
 import { isRunnableState } from './virtual-processor-state-check.ts';
-import { makeLocalApic, makeSynic, makeSyntheticMsrs, makeTimers } from './virtual-processor-wiring.ts';
+import {
+  makeLocalApic,
+  makeProcessor,
+  makeSynic,
+  makeSyntheticMsrs,
+  makeTimers,
+} from './virtual-processor-wiring.ts';
 import { VpAssistPage } from './vp-assist-page.ts';
 
 export type Activity = 'active' | 'halted' | 'idle' | 'waiting-for-sipi';
@@ -64,10 +69,14 @@ export type RunState =
   | 'running'
   | 'ready';
 
+/** Why HvCreateVp makes no virtual processor. */
+export type Refusal = 'insufficient-memory' | 'no-resources';
+
 const NMI_VECTOR = 2;
 
-interface OwnPages {
+interface OwnParts {
   statePage: number;
+  processor: Processor;
   synic: Synic;
   assistPage: VpAssistPage;
 }
@@ -115,13 +124,9 @@ export class VirtualProcessor
   #runTime = 0;
   #apicPageGpn = -1;
 
-  /** Undefined when the partition's pool has too few pages; then none is taken for the VP. */
-  static create(
-    partition: Partition,
-    index: number,
-    hypercalls: HypercallEntry,
-  ): VirtualProcessor | undefined {
-    if (!partition.parts.get(SYNTHETIC_PAGES).ensure()) return undefined;
+  /** A VP, or why there is none: its partition's pool is too small, or the machine has no more processors. */
+  static create(partition: Partition, index: number, hypercalls: HypercallEntry): VirtualProcessor | Refusal {
+    if (!partition.parts.get(SYNTHETIC_PAGES).ensure()) return 'insufficient-memory';
     const time = partition.parts.get(REFERENCE_TIME);
     let vp: VirtualProcessor | undefined;
     const synic = makeSynic(partition, index, time, (vector, autoEoi) => {
@@ -129,12 +134,14 @@ export class VirtualProcessor
     });
     const assistPage = synic && VpAssistPage.create(overlayHost(partition, index));
     const statePage = assistPage ? partition.pool.draw('virtual-processor') : -1;
-    if (synic === undefined || assistPage === undefined || statePage < 0) {
+    const processor = statePage < 0 ? undefined : makeProcessor(partition, statePage, () => vp);
+    if (synic === undefined || assistPage === undefined || processor === undefined) {
+      if (statePage >= 0) partition.pool.release(statePage);
       assistPage?.release();
       synic?.release();
-      return undefined;
+      return statePage < 0 ? 'insufficient-memory' : 'no-resources';
     }
-    vp = new VirtualProcessor(partition, index, hypercalls, { statePage, synic, assistPage });
+    vp = new VirtualProcessor(partition, index, hypercalls, { statePage, processor, synic, assistPage });
     partition.virtualProcessors.set(index, vp);
     partition.parts.get(SYNICS).add(synic);
     partition.parts.get(APIC_BUS).add(vp.localApic);
@@ -144,8 +151,7 @@ export class VirtualProcessor
     return vp;
   }
 
-  private constructor(partition: Partition, index: number, hypercalls: HypercallEntry, pages: OwnPages) {
-    const { machine } = partition;
+  private constructor(partition: Partition, index: number, hypercalls: HypercallEntry, pages: OwnParts) {
     this.partition = partition;
     this.index = index;
     this.initialApicId = index;
@@ -158,7 +164,7 @@ export class VirtualProcessor
     this.activity = index === 0 ? 'active' : 'waiting-for-sipi';
     this.parts = new Parts<VirtualProcessorCore>(this);
     this.request = hypercallRequest(partition, index);
-    this.processor = machine.createProcessor(machine.memory, pages.statePage * PAGE_SIZE, this);
+    this.processor = pages.processor;
     this.processor.exceptionIntercepts = this.intercepts.exceptionVectors;
     this.message = new InterceptMessage(BigInt(partition.id), index, this.processor);
     this.localApic = makeLocalApic(this, this.#time);

@@ -36,6 +36,30 @@ export function jumpNowhere(): Uint8Array {
   });
 }
 
+/**
+ * Reports a crash through the crash MSRs as Linux does: five parameters, of which P3 and P4 are address and length of
+ * a text, then the control register with bit 63 (notify) and bit 62 (there is a text).
+ */
+export function reportCrash(text: string): Uint8Array {
+  return multibootKernel(({ asm }) => {
+    asm.mov(EDX, 0);
+    const values = [0x11, 0x22, 0x33, 'text', text.length] as const;
+    values.forEach((value, index) => {
+      asm.mov(ECX, 0x4000_0100 + index);
+      asm.mov(EAX, value);
+      asm.wrmsr();
+    });
+    asm.mov(ECX, 0x4000_0105);
+    asm.mov(EAX, 0);
+    asm.mov(EDX, 0xc000_0000 | 0);
+    asm.wrmsr();
+    asm.label('here');
+    asm.jump('here');
+    asm.label('text');
+    asm.text(text);
+  });
+}
+
 /** Loops with interrupts off and never ends. */
 export function loopForever(): Uint8Array {
   return multibootKernel(({ asm, print }) => {

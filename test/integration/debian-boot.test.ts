@@ -67,12 +67,13 @@ describe.skipIf(cloud.kind === 'missing')(title, () => {
     expect((await command.end).status).toBe(0);
   });
 
-  test("a panic ends with status 3 and the kernel's own words", async () => {
+  // Linux reports a panic through the crash MSRs only once hv_vmbus has connected (docs/CAVEATS.md).
+  test('a panic ends the machine, and its text is on the console', async () => {
     const initrd = initramfs(guest, 'panic', [
       { kind: 'file', path: 'etc/partita/panic', data: 'echo c > /proc/sysrq-trigger\n' },
     ]);
     const panic = await partita(...boot('panic', initrd));
-    expect(panic.status).toBe(3);
-    expect(panic.stderr).toMatch(/sysrq triggered crash/i);
+    expect(panic.stdout).toContain('Kernel panic - not syncing: sysrq triggered crash');
+    expect(panic.stderr).toContain('the guest asked for a reset');
   });
 });

@@ -91,6 +91,12 @@ describe('the exit status', () => {
     expect(result.status).toBe(3);
   });
 
+  test('is 3 for a crash reported through the crash MSRs, whose text is told', async () => {
+    const result = await run(guests.reportCrash('Oops: all is lost'));
+    expect(result.stderr).toContain('Oops: all is lost');
+    expect(result.status).toBe(3);
+  });
+
   test('is 3 for a guest that executes rubbish, or jumps to nowhere', async () => {
     expect((await run(guests.rubbish())).status).toBe(3);
     expect((await run(guests.jumpNowhere())).status).toBe(3);

@@ -14,6 +14,8 @@ import type { Core } from './core.ts';
 
 const FX_BYTES = 512;
 const XSAVE_HEADER = 64;
+/** What semantics/x87.ts puts in X87_ADDRESS for an instruction without a memory operand. */
+const NO_OPERAND = (1n << 64n) - 1n;
 
 export class FloatingState {
   private readonly core: Core;
@@ -52,7 +54,8 @@ export class FloatingState {
     const va = core.state.get64(X87_ADDRESS);
     const user = core.state.cpl === 3;
     let target: number | undefined;
-    if (operation.writes > 0) {
+    const toMemory = operation.writes > 0 && va !== NO_OPERAND;
+    if (toMemory) {
       target = core.host(va, operation.writes, Access.Write, user);
       if (target === undefined) return Status.Leave;
     }
@@ -66,6 +69,8 @@ export class FloatingState {
     unit.stored = true;
     const vector = executeX87(unit, operation);
     if (vector !== 0) return core.fault(vector);
+    // FNSTSW AX is the one that writes a register.
+    if (operation.writes > 0 && !toMemory) core.state.set16(S.GPR, unit.operandView.getUint16(0, true));
     if (target !== undefined && unit.stored) {
       core.bytes.set(unit.operand.subarray(0, operation.writes), target);
       core.commit(target, operation.writes);
@@ -81,7 +86,7 @@ export class FloatingState {
     const half = (value: bigint, shift: bigint): number => Number((value >> shift) & 0xffffffffn);
     const opcode = this.unit.view.getUint16(state.address + S.FPU_OPCODE, true);
     recordInstruction(this.unit, half(rip, 0n), half(rip, 32n), state.segment(Segment.CS).selector, opcode);
-    if (va !== (1n << 64n) - 1n)
+    if (va !== NO_OPERAND)
       recordOperand(this.unit, half(va, 0n), half(va, 32n), state.segment(Segment.DS).selector);
   }
 

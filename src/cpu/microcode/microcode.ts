@@ -17,7 +17,9 @@ import type { FloatingState } from './floating-state.ts';
 import { deliver } from './interrupt-delivery.ts';
 import { type MsrContext, readMsr, writeMsr } from './msrs.ts';
 import { Operation } from './operations.ts';
+import { preciseFloat } from './precise-float.ts';
 import { enter, popAllRegisters, pushAllRegisters } from './stack-frames.ts';
+import { compareStrings } from './string-compare.ts';
 import { syscall, sysenter, sysexit, sysret } from './system-calls.ts';
 
 export interface MicrocodeContext {
@@ -230,6 +232,11 @@ function systemState(c: MicrocodeContext): Record<number, Handler> {
     [Operation.Xsave]: (bits) => floating.xsave(bits),
     [Operation.Xrstor]: (bits) => floating.xrstor(bits),
     [Operation.X87]: (_bits, argument) => floating.execute(argument),
+    [Operation.PreciseFloat]: (_bits, argument) => preciseFloat(core.view, core.state.address, argument),
+    [Operation.StringCompareSse]: (_bits, mode) => {
+      compareStrings(core.view, core.state.address, mode);
+      return Status.Next;
+    },
     [Operation.DecimalAdjust]: (_bits, which) => decimalAdjust(core, which),
     [Operation.FlagsChanged]: () => {
       core.state.refresh();

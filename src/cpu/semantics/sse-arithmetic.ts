@@ -2,6 +2,7 @@
 import { f32x4, f64x2, i8x16, i32x4, v128 } from '../../support/wasm/simd.ts';
 import { i32, select, type Value } from '../../support/wasm/values.ts';
 import type { Semantics, Stage } from '../stage.ts';
+import { calmOperands, calmResult } from './sse-calm.ts';
 import {
   finishVector,
   type Lane,
@@ -39,23 +40,27 @@ const shapes = (
 
 const arithmetic = (name: Operator): Record<string, Semantics> =>
   shapes(name, (lane) => ({
-    packed: packed(settled(lane, packedOps[lane][name])),
-    scalar: scalar(lane, settledScalar(lane, scalarOps[lane][name])),
+    packed: packed(settled(lane, packedOps[lane][name]), calmResult(lane, name)),
+    scalar: scalar(lane, settledScalar(lane, scalarOps[lane][name]), calmResult(lane, name)),
   }));
 
 const squareRoot = shapes('sqrt', (lane) => ({
-  packed: packed((s, _, b) => settleNans(s, lane, packedOps[lane].sqrt(b), b, b)),
-  scalar: scalar(lane, (s, _, b) => settleScalarNan(s, lane, scalarOps[lane].sqrt(b), b, b)),
+  packed: packed((s, _, b) => settleNans(s, lane, packedOps[lane].sqrt(b), b, b), calmResult(lane, 'sqrt')),
+  scalar: scalar(
+    lane,
+    (s, _, b) => settleScalarNan(s, lane, scalarOps[lane].sqrt(b), b, b),
+    calmResult(lane, 'sqrt'),
+  ),
 }));
 
 /** The second operand where neither is smaller (greater): unordered, or zeros of any sign. */
 const minimum = shapes('min', (lane) => ({
-  packed: packed((_, a, b) => packedOps[lane].pmin(b, a)),
-  scalar: scalar(lane, (_, a, b) => select(scalarOps[lane].lt(a, b), a, b)),
+  packed: packed((_, a, b) => packedOps[lane].pmin(b, a), calmOperands(lane)),
+  scalar: scalar(lane, (_, a, b) => select(scalarOps[lane].lt(a, b), a, b), calmOperands(lane)),
 }));
 const maximum = shapes('max', (lane) => ({
-  packed: packed((_, a, b) => packedOps[lane].pmax(b, a)),
-  scalar: scalar(lane, (_, a, b) => select(scalarOps[lane].gt(a, b), a, b)),
+  packed: packed((_, a, b) => packedOps[lane].pmax(b, a), calmOperands(lane)),
+  scalar: scalar(lane, (_, a, b) => select(scalarOps[lane].gt(a, b), a, b), calmOperands(lane)),
 }));
 
 // ROUNDPS and its kin: bits 0 and 1 of the immediate choose the rounding, bit 2 MXCSR's (to nearest, here).
@@ -82,14 +87,24 @@ const rounding = shapes('round', (lane) => ({
   packed: (s) => {
     const control = immediateByte(s, 2);
     const source = readVector(s, 1);
-    const fast = (): void => writeVector(s, 0, roundBy(s, control, packedOps[lane], source));
-    underControl(s, source, fast, finishVector(s), control);
+    underControl(s, {
+      source,
+      immediate: control,
+      compute: () => roundBy(s, control, packedOps[lane], source),
+      write: (result) => writeVector(s, 0, result),
+      finish: finishVector(s),
+    });
   },
   scalar: (s) => {
     const control = immediateByte(s, 2);
     const source = readScalar(s, 1, lane);
-    const fast = (): void => writeScalar(s, lane, roundBy(s, control, scalarOps[lane], source));
-    underControl(s, source, fast, finishVector(s), control);
+    underControl(s, {
+      source,
+      immediate: control,
+      compute: () => roundBy(s, control, scalarOps[lane], source),
+      write: (result) => writeScalar(s, lane, result),
+      finish: finishVector(s),
+    });
   },
 }));
 
@@ -149,12 +164,13 @@ const dotProduct =
     const control = immediateByte(s, 2);
     const source = readVector(s, 1);
     const destination = readVector(s, 0);
-    const fast = (): void => {
+    const compute = (): Value => {
       const products = settleNans(s, lane, packedOps[lane].mul(destination, source), destination, source);
       const chosen = f.let(v128.and(products, laneMask(lane, control, 4)));
-      writeVector(s, 0, v128.and(sumOfLanes(s, lane, chosen), laneMask(lane, control, 0)));
+      return v128.and(sumOfLanes(s, lane, chosen), laneMask(lane, control, 0));
     };
-    underControl(s, source, fast, finishVector(s), control);
+    const write = (result: Value): void => writeVector(s, 0, result);
+    underControl(s, { source, immediate: control, compute, write, finish: finishVector(s) });
   };
 
 // Approximations: no exceptions, MXCSR does not count. We answer more exactly than asked (1.5 * 2^-12); as on

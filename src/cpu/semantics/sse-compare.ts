@@ -1,9 +1,10 @@
 /** SSE floating-point comparisons: masks by a predicate in the immediate, and flags. See sse-control.ts. */
 import { i32x4, v128 } from '../../support/wasm/simd.ts';
 import { i32, i64, select, type Value } from '../../support/wasm/values.ts';
-import type { Semantics } from '../stage.ts';
+import type { Semantics, Stage } from '../stage.ts';
 import { FLAG_AUX, FLAG_RESULT } from '../state-layout.ts';
 import { unpackArithmetic } from './flags.ts';
+import { calmOperands } from './sse-calm.ts';
 import {
   finishVector,
   type Lane,
@@ -13,7 +14,7 @@ import {
   scalarOps,
   underControl,
 } from './sse-control.ts';
-import { immediateByte, readVector, writeVector } from './vector-operands.ts';
+import { immediateByte, readVector, writeVector, ZERO } from './vector-operands.ts';
 
 interface Relations {
   eq(a: Value, b: Value): Value;
@@ -40,17 +41,28 @@ function relation(
 const negation = (control: Value): Value =>
   i32.sub(i32.const(0), i32.and(i32.shrU(control, i32.const(2)), i32.const(1)));
 
+function calmScalars(s: Stage, lane: Lane, a: Value, b: Value): Value {
+  const { splat } = packedOps[lane];
+  return calmOperands(lane)(s, splat(a), splat(b), ZERO);
+}
+
 const comparePacked =
   (lane: Lane): Semantics =>
   (s) => {
     const control = immediateByte(s, 2);
     const source = readVector(s, 1);
     const destination = readVector(s, 0);
-    const fast = (): void => {
-      const answer = relation(packedOps[lane], v128.or, control, destination, source);
-      writeVector(s, 0, v128.xor(answer, i32x4.splat(negation(control))));
-    };
-    underControl(s, source, fast, finishVector(s), control);
+    underControl(s, {
+      source,
+      immediate: control,
+      compute: () => {
+        const answer = relation(packedOps[lane], v128.or, control, destination, source);
+        return v128.xor(answer, i32x4.splat(negation(control)));
+      },
+      write: (result) => writeVector(s, 0, result),
+      calm: () => calmOperands(lane)(s, destination, source, source),
+      finish: finishVector(s),
+    });
   };
 
 const compareScalar =
@@ -59,13 +71,20 @@ const compareScalar =
     const control = immediateByte(s, 2);
     const source = readScalar(s, 1, lane);
     const destination = readScalar(s, 0, lane);
-    const fast = (): void => {
-      const answer = relation(scalarOps[lane], i32.or, control, destination, source);
-      const mask = i64.extendS(i32.xor(i32.sub(i32.const(0), answer), negation(control)));
-      const { base, offset } = s.place(0);
-      s.f.store(lane === 32 ? 'i64_32' : 'i64', base, offset, mask);
-    };
-    underControl(s, source, fast, finishVector(s), control);
+    underControl(s, {
+      source,
+      immediate: control,
+      compute: () => {
+        const answer = relation(scalarOps[lane], i32.or, control, destination, source);
+        return i64.extendS(i32.xor(i32.sub(i32.const(0), answer), negation(control)));
+      },
+      write: (mask) => {
+        const { base, offset } = s.place(0);
+        s.f.store(lane === 32 ? 'i64_32' : 'i64', base, offset, mask);
+      },
+      calm: () => calmScalars(s, lane, destination, source),
+      finish: finishVector(s),
+    });
   };
 
 /** COMIS, UCOMIS: unordered ZF PF CF, equal ZF, less CF. The lazy encoding of flags.ts directly. */
@@ -75,13 +94,19 @@ const compareFlags =
     const source = readScalar(s, 1, lane);
     const first = readScalar(s, 0, lane);
     const { lt, gt, eq, ge } = scalarOps[lane];
-    const fast = (): void => {
-      const carry = i32.mul(i32.eqz(ge(first, source)), i32.const(0xc0000000));
-      const parity = i32.shl(eq(first, source), i32.const(8));
-      s.setField('i32', FLAG_AUX, i32.or(carry, parity));
-      s.setField('i64', FLAG_RESULT, i64.extendU(i32.or(lt(first, source), gt(first, source))));
-    };
-    underControl(s, source, fast, () => unpackArithmetic(s, s.field('i32', PRECISE_RESULT)));
+    underControl(s, {
+      source,
+      compute: () => {
+        const carry = i32.mul(i32.eqz(ge(first, source)), i32.const(0xc0000000));
+        return i32.or(carry, i32.shl(eq(first, source), i32.const(8)));
+      },
+      write: (aux) => {
+        s.setField('i32', FLAG_AUX, aux);
+        s.setField('i64', FLAG_RESULT, i64.extendU(i32.or(lt(first, source), gt(first, source))));
+      },
+      calm: () => calmScalars(s, lane, first, source),
+      finish: () => unpackArithmetic(s, s.field('i32', PRECISE_RESULT)),
+    });
   };
 
 export const sseCompare: Record<string, Semantics> = {

@@ -2,7 +2,9 @@
  * How SSE floating point is computed. In MXCSR's default control state (round to nearest, all exceptions masked,
  * neither FTZ nor DAZ) WebAssembly's arithmetic gives the very results, except for NaNs, whose choice is made
  * here; MXCSR's sticky exception flags are left as they are then. In any other state microcode does the
- * operation on the bits, with flags and unmasked exceptions (microcode/precise-float.ts).
+ * operation on the bits, with flags and unmasked exceptions (microcode/precise-float.ts), unless rounding is to
+ * nearest, inexact results are neither news nor a fault, and operands and result are too ordinary for anything
+ * else to matter (sse-calm.ts): programs that set FTZ and DAZ, or unmask exceptions, stay fast.
  *
  * NaN results (SDM vol. 1 table 4-7): the first source's NaN, else the second's, made quiet, else the default
  * NaN, which is negative.
@@ -20,12 +22,15 @@ import { dwords, qwords, readVector, writeVector } from './vector-operands.ts';
 const CONTROL_BITS = 0xffc0;
 const DEFAULT_CONTROL = 0x1f80;
 
+/** Rounding to nearest, PM and PE set: what sse-calm.ts asks for. */
+const CALM_BITS = 0x7020;
+const CALM_CONTROL = 0x1020;
+
 const FIRST = S.SCRATCH;
 const SECOND = S.SCRATCH + 16;
 export const PRECISE_RESULT = S.SCRATCH + 32;
 
 export type Lane = 32 | 64;
-export const laneOf = (mnemonic: string): Lane => (mnemonic.endsWith('s') ? 32 : 64);
 export const packedOps = { 32: f32x4, 64: f64x2 } as const;
 export const scalarOps = { 32: f32, 64: f64 } as const;
 export const STORE_FLOAT = { 32: 'f32', 64: 'f64' } as const;
@@ -53,32 +58,55 @@ const STORE_OF: Record<Value['type'], Store> = {
   v128: 'v128',
 };
 
-/**
- * Does `fast` in the default control state; else the precise operation of the form's mnemonic on the destination
- * register and `source`, then `finish` with the result in PRECISE_RESULT.
- */
-export function underControl(
-  s: Stage,
-  source: Value,
-  fast: () => void,
-  finish: () => void,
-  immediate?: Value,
-): void {
+/** One operation in its two ways. */
+export interface ControlledOperation {
+  /** The operand that is not the destination register. */
+  source: Value;
+  immediate?: Value;
+  /** The result by WebAssembly's arithmetic, fixed. */
+  compute(): Value;
+  write(result: Value): void;
+  /** Whether `compute`'s result is right and no flag but PE is due, whatever MXCSR's masks, FTZ and DAZ are (i32). */
+  calm?(result: Value): Value;
+  /** Takes the microcode's result from PRECISE_RESULT. */
+  finish(): void;
+}
+
+/** Computes and writes in the default control state or where it is calm; else by the precise operation of this name. */
+export function underControl(s: Stage, operation: ControlledOperation): void {
   const { f } = s;
+  const { source, immediate, calm } = operation;
   const index = PRECISE_OPERATIONS.indexOf(s.form.mnemonic);
   if (index < 0) throw new Error(`${s.form.mnemonic} is no precise operation`);
   // Stages may compute register places on first use: both branches need them.
   const destination = s.isMemory(0) ? undefined : s.place(0);
-  const control = i32.and(s.field('i32', S.MXCSR), i32.const(CONTROL_BITS));
+  const control = f.let(s.field('i32', S.MXCSR));
   const precise = (): void => {
     if (s.shape(0) === 'x') s.setField('v128', FIRST, loads.v128(destination!.base, destination!.offset));
     s.setField(STORE_OF[source.type], SECOND, source);
     let argument = i32.const(index | (s.bits === 64 ? PreciseArgument.Wide : 0));
     if (immediate) argument = i32.or(argument, i32.shl(immediate, i32.const(PreciseArgument.ImmediateShift)));
     s.microcode(Operation.PreciseFloat, argument);
-    finish();
+    operation.finish();
   };
-  f.if(i32.eq(control, i32.const(DEFAULT_CONTROL)), fast, precise, 'likely');
+  const unusual = (): void => {
+    if (!calm) {
+      precise();
+      return;
+    }
+    f.block((done) => {
+      f.if(i32.eq(i32.and(control, i32.const(CALM_BITS)), i32.const(CALM_CONTROL)), () => {
+        const result = f.let(operation.compute());
+        f.if(calm(result), () => {
+          operation.write(result);
+          f.branch(done);
+        });
+      });
+      precise();
+    });
+  };
+  const isDefault = i32.eq(i32.and(control, i32.const(CONTROL_BITS)), i32.const(DEFAULT_CONTROL));
+  f.if(isDefault, () => operation.write(operation.compute()), unusual, 'likely');
 }
 /** Copies a precise vector result to the destination. */
 export const finishVector = (s: Stage) => (): void => writeVector(s, 0, s.field('v128', PRECISE_RESULT));
@@ -139,22 +167,38 @@ export function settleScalarNan(s: Stage, lane: Lane, result: Value, a: Value, b
 
 type Binary = (a: Value, b: Value) => Value;
 
+/** Whether the lanes of destination, source and result (all vectors) are calm. */
+export type CalmLanes = (s: Stage, a: Value, b: Value, result: Value) => Value;
+
 /** destination = op(destination, source) in all lanes; `op` yields a settled vector. */
 export const packed =
-  (op: (s: Stage, a: Value, b: Value) => Value): Semantics =>
+  (op: (s: Stage, a: Value, b: Value) => Value, calm?: CalmLanes): Semantics =>
   (s) => {
     const source = readVector(s, 1);
     const destination = readVector(s, 0);
-    underControl(s, source, () => writeVector(s, 0, op(s, destination, source)), finishVector(s));
+    underControl(s, {
+      source,
+      compute: () => op(s, destination, source),
+      write: (result) => writeVector(s, 0, result),
+      ...(calm && { calm: (result: Value) => calm(s, destination, source, result) }),
+      finish: finishVector(s),
+    });
   };
 
 /** As `packed`, in the low lane. */
 export const scalar =
-  (lane: Lane, op: (s: Stage, a: Value, b: Value) => Value): Semantics =>
+  (lane: Lane, op: (s: Stage, a: Value, b: Value) => Value, calm?: CalmLanes): Semantics =>
   (s) => {
     const source = readScalar(s, 1, lane);
     const destination = readScalar(s, 0, lane);
-    underControl(s, source, () => writeScalar(s, lane, op(s, destination, source)), finishVector(s));
+    const { splat } = packedOps[lane];
+    underControl(s, {
+      source,
+      compute: () => op(s, destination, source),
+      write: (result) => writeScalar(s, lane, result),
+      ...(calm && { calm: (result: Value) => calm(s, splat(destination), splat(source), splat(result)) }),
+      finish: finishVector(s),
+    });
   };
 
 export const settled =

@@ -2,10 +2,12 @@
 import { f32x4, f64x2, i8x16, i32x4, i64x2, v128 } from '../../support/wasm/simd.ts';
 import { f32, f64, i32, i64, select, type Value } from '../../support/wasm/values.ts';
 import type { Semantics, Stage } from '../stage.ts';
+import { calmOperands, calmResult } from './sse-calm.ts';
 import {
   finishVector,
   type Lane,
   PRECISE_RESULT,
+  packedOps,
   readScalar,
   scalarOps,
   underControl,
@@ -18,7 +20,12 @@ const vector =
   (change: (s: Stage, source: Value) => Value): Semantics =>
   (s) => {
     const source = readVector(s, 1);
-    underControl(s, source, () => writeVector(s, 0, change(s, source)), finishVector(s));
+    underControl(s, {
+      source,
+      compute: () => change(s, source),
+      write: (result) => writeVector(s, 0, result),
+      finish: finishVector(s),
+    });
   };
 
 /** Always exact, whatever MXCSR says. */
@@ -30,12 +37,12 @@ const exact =
 /** CVTPI2PS keeps the high half. */
 const integersToFloats: Semantics = (s) => {
   const source = readVector(s, 1);
-  const fast = (): void => {
-    const low = i64x2.extract(f32x4.convertI32x4S(source), 0);
+  const write = (low: Value): void => {
     const { base, offset } = s.place(0);
     s.f.store('i64', base, offset, low);
   };
-  underControl(s, source, fast, finishVector(s));
+  const compute = (): Value => i64x2.extract(f32x4.convertI32x4S(source), 0);
+  underControl(s, { source, compute, write, finish: finishVector(s) });
 };
 
 const LIMIT = 2147483648;
@@ -73,17 +80,19 @@ const scalarToInteger =
     const ops = scalarOps[lane];
     const source = readScalar(s, 1, lane);
     const bits = s.width(0) as 32 | 64;
-    const fast = (): void => {
-      const rounded = f.let(ops[rounding](source));
-      const limit = ops.const(2 ** (bits - 1));
-      const converted = CONVERT[bits][lane](rounded);
-      const answer =
-        bits === 32
-          ? i64.extendU(select(ops.lt(rounded, limit), converted, i32.const(0x80000000)))
-          : select(ops.lt(rounded, limit), converted, i64.const(1n << 63n));
-      s.write(0, answer);
-    };
-    underControl(s, source, fast, () => s.write(0, s.field('i64', PRECISE_RESULT)));
+    const indefinite = i64.const(bits === 32 ? 0x80000000n : 1n << 63n);
+    underControl(s, {
+      source,
+      compute: () => {
+        const rounded = f.let(ops[rounding](source));
+        const fits = ops.lt(rounded, ops.const(2 ** (bits - 1)));
+        const converted = CONVERT[bits][lane](rounded);
+        return select(fits, bits === 32 ? i64.extendU(converted) : converted, indefinite);
+      },
+      write: (result) => s.write(0, result),
+      calm: (result) => i64.ne(result, indefinite),
+      finish: () => s.write(0, s.field('i64', PRECISE_RESULT)),
+    });
   };
 
 const integerToScalar =
@@ -93,18 +102,31 @@ const integerToScalar =
     const raw = s.f.let(s.read(1));
     const source = wide ? raw : s.f.let(i64.extend32S(raw));
     const { convertI32S, convertI64S } = scalarOps[lane];
-    const convert = (): Value => (wide ? convertI64S(source) : convertI32S(i32.wrap(source)));
-    if (lane === 64 && !wide) writeScalar(s, lane, convert());
-    else underControl(s, source, () => writeScalar(s, lane, convert()), finishVector(s));
+    const compute = (): Value => (wide ? convertI64S(source) : convertI32S(i32.wrap(source)));
+    const write = (result: Value): void => writeScalar(s, lane, result);
+    if (lane === 64 && !wide) write(compute());
+    else underControl(s, { source, compute, write, calm: () => i32.const(1), finish: finishVector(s) });
   };
+
+const ONES = f32x4.splat(f32.const(1));
 
 const scalarToScalar =
   (from: Lane): Semantics =>
   (s) => {
     const source = readScalar(s, 1, from);
-    const fast = (): void =>
-      from === 32 ? writeScalar(s, 64, f64.promote(source)) : writeScalar(s, 32, f32.demote(source));
-    underControl(s, source, fast, finishVector(s));
+    const to = from === 32 ? 64 : 32;
+    const wide = (value: Value): Value => packedOps[from].splat(value);
+    underControl(s, {
+      source,
+      compute: () => (from === 32 ? f64.promote(source) : f32.demote(source)),
+      write: (result) => writeScalar(s, to, result),
+      // A double's range is checked on the result; a zero may be an underflow.
+      calm: (result) =>
+        from === 32
+          ? calmOperands(32)(s, wide(source), wide(source), ZERO)
+          : calmResult(32, 'mul')(s, ONES, ONES, f32x4.splat(result)),
+      finish: finishVector(s),
+    });
   };
 
 const same = (a: Value): Value => a;

@@ -35,7 +35,8 @@ function createVp(call: HypercallCall): number {
   if (!proximityIsValid(call, 16)) return HvStatus.INVALID_PARAMETER;
   if (call.u64(24) !== 0n) return HvStatus.INVALID_PARAMETER;
   const vp = VirtualProcessor.create(partition, index, entryOf(call));
-  return vp === undefined ? HvStatus.INSUFFICIENT_MEMORY : HvStatus.SUCCESS;
+  if (vp === 'insufficient-memory') return HvStatus.INSUFFICIENT_MEMORY;
+  return vp === 'no-resources' ? HvStatus.NO_RESOURCES : HvStatus.SUCCESS;
 }
 
 function entryOf(call: HypercallCall): HypercallEntry {

@@ -146,7 +146,9 @@ export class ModuleBuilder {
 
   /** Branch hinting proposal: custom section `metadata.code.branch_hint`, before the code section. */
   private writeHints(out: ByteWriter, finished: { hints: { offset: number; taken: boolean }[] }[]): void {
-    const hinted = finished.map((f, k) => ({ index: this.imports.length + k, hints: f.hints })).filter((f) => f.hints.length > 0);
+    const hinted = finished
+      .map((f, k) => ({ index: this.imports.length + k, hints: f.hints }))
+      .filter((f) => f.hints.length > 0);
     if (hinted.length === 0) return;
     this.section(out, 0, (s) => {
       s.text('metadata.code.branch_hint');

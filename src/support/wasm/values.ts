@@ -5,7 +5,13 @@
  */
 export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128';
 
-export const TYPE_CODE: Record<ValueType, number> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+export const TYPE_CODE: Record<ValueType, number> = {
+  i32: 0x7f,
+  i64: 0x7e,
+  f32: 0x7d,
+  f64: 0x7c,
+  v128: 0x7b,
+};
 
 export type Value = { readonly type: ValueType } & (
   | { readonly kind: 'const'; readonly value: bigint | number }
@@ -13,7 +19,12 @@ export type Value = { readonly type: ValueType } & (
   | { readonly kind: 'global'; readonly index: number }
   /** An instruction with operands on the stack; `code` holds the opcode bytes and immediates. */
   | { readonly kind: 'op'; readonly code: readonly number[]; readonly operands: readonly Value[] }
-  | { readonly kind: 'load'; readonly code: readonly number[]; readonly address: Value; readonly offset: number }
+  | {
+      readonly kind: 'load';
+      readonly code: readonly number[];
+      readonly address: Value;
+      readonly offset: number;
+    }
   | { readonly kind: 'call'; readonly index: number; readonly operands: readonly Value[] }
 );
 
@@ -56,7 +67,12 @@ const unary =
     op(type, code, a);
 
 /** Both constant: computed now. Right operand neutral: the left one. */
-function folding(type: 'i32' | 'i64', code: number, fold: (a: bigint, b: bigint) => bigint, neutral?: bigint): Binary {
+function folding(
+  type: 'i32' | 'i64',
+  code: number,
+  fold: (a: bigint, b: bigint) => bigint,
+  neutral?: bigint,
+): Binary {
   const make = type === 'i64' ? i64const : (value: bigint) => i32const(Number(BigInt.asIntN(32, value)));
   return (a, b) => {
     if (b.kind === 'const') {

@@ -5,7 +5,7 @@
  */
 import type { Form } from '../../../src/cpu/instructions/forms.ts';
 import { bitsOf, type OperandSpec, Place } from '../../../src/cpu/instructions/operand-codes.ts';
-import { FLAG_BITS, type InstructionRow } from '../../../src/cpu/instructions/table.ts';
+import type { InstructionRow } from '../../../src/cpu/instructions/table.ts';
 import {
   backgroundState,
   CODE_ADDRESS,
@@ -15,6 +15,23 @@ import {
   Fxsave,
 } from './cpu-state.ts';
 import { type EncodedMemory, type EncodingChoice, encode } from './encode.ts';
+import { drawFloatingState } from './floating-state.ts';
+import {
+  BIT_TESTS,
+  IMPLICIT,
+  kindOf,
+  NO_ACCESS,
+  RAX,
+  RBP,
+  RCX,
+  RDI,
+  RDX,
+  RSI,
+  RSP,
+  SHIFTS,
+  USES_STACK,
+} from './instruction-traits.ts';
+import { undefinedFlags } from './undefined-flags.ts';
 import { bytesOf, type Draw, integer, type Kind } from './values.ts';
 import type { MemoryPatch } from './vector-format.ts';
 
@@ -24,85 +41,6 @@ export interface Case {
   memory: MemoryPatch[];
   undefinedFlags: number;
   repeats: boolean;
-}
-
-const RAX = 0;
-const RCX = 1;
-const RDX = 2;
-const RBX = 3;
-const RSP = 4;
-const RBP = 5;
-const RSI = 6;
-const RDI = 7;
-
-/** Registers that instructions use without naming them; they get operand-like values. */
-const IMPLICIT: Record<string, number[]> = {
-  mul: [RAX, RDX],
-  imul: [RAX, RDX],
-  div: [RAX, RDX],
-  idiv: [RAX, RDX],
-  cbw: [RAX],
-  daa: [RAX],
-  das: [RAX],
-  aaa: [RAX],
-  aas: [RAX],
-  aam: [RAX],
-  aad: [RAX],
-  salc: [RAX],
-  pusha: [RAX, RCX, RDX, RBX, RBP, RSI, RDI],
-  cwd: [RAX, RDX],
-  cmpxchg: [RAX],
-  cmpxchg8b: [RAX, RDX, RBX, RCX],
-  lahf: [RAX],
-  sahf: [RAX],
-  stos: [RAX],
-  lods: [RAX],
-  scas: [RAX],
-  loop: [RCX],
-  loope: [RCX],
-  loopne: [RCX],
-  jcxz: [RCX],
-  pcmpestri: [RAX, RDX],
-  pcmpestrm: [RAX, RDX],
-};
-const USES_STACK = new Set([
-  'push',
-  'pop',
-  'pushf',
-  'popf',
-  'call',
-  'ret',
-  'enter',
-  'leave',
-  'pusha',
-  'popa',
-]);
-const BIT_TESTS = new Set(['bt', 'bts', 'btr', 'btc']);
-const SHIFTS = new Set(['rol', 'ror', 'rcl', 'rcr', 'shl', 'shr', 'sar']);
-const NO_ACCESS = new Set(['lea', 'nop', 'prefetch']);
-const X87_INTEGER = /^fi/;
-
-/** What an operand's bytes should look like, by the instruction's name. */
-function kindOf(mnemonic: string, spec: OperandSpec, row: InstructionRow): Kind {
-  const isX87 = row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf;
-  if (isX87) {
-    if (mnemonic === 'fbld') return 'bcd';
-    if (X87_INTEGER.test(mnemonic) || spec.size === 16 || spec.size === 0) return 'integer';
-    return spec.size === 32 ? 'float32' : spec.size === 64 ? 'float64' : 'extended';
-  }
-  if (mnemonic.startsWith('pcmpestr') || mnemonic.startsWith('pcmpistr')) return 'text';
-  const conversion = /^cvtt?(ps|pd|ss|sd|dq|pi|si)2/.exec(mnemonic);
-  if (conversion !== null) {
-    const source = conversion[1]!;
-    return source === 'ps' || source === 'ss'
-      ? 'float32'
-      : source === 'pd' || source === 'sd'
-        ? 'float64'
-        : 'integer';
-  }
-  if (row.map > 0 && /(ps|ss)$/.test(mnemonic) && !mnemonic.startsWith('p')) return 'float32';
-  if (row.map > 0 && /(pd|sd)$/.test(mnemonic) && !mnemonic.startsWith('p')) return 'float64';
-  return 'integer';
 }
 
 /** Builds one case of a form through a row. */
@@ -130,7 +68,7 @@ export class CaseBuilder {
   }
 
   build(): Case {
-    const { row } = this;
+    const row = this.#row;
     const form = this.#form;
     const draw = this.#draw;
     for (const index of IMPLICIT[row.mnemonic] ?? []) {
@@ -143,7 +81,7 @@ export class CaseBuilder {
     if (row.operands.some(({ place }) => place === Place.StringDestination)) this.#taken.add(RDI);
     for (const { place, index } of row.operands) if (place === Place.GprFixed) this.#taken.add(index);
     this.#flags();
-    this.#vectorState();
+    drawFloatingState(draw, row, this.#cpu.floating);
 
     const choice: EncodingChoice = {
       code: this.#cpu.code,
@@ -153,11 +91,13 @@ export class CaseBuilder {
       memory: undefined,
       immediates: [],
       repeat: form.repeat,
+      addressOverride: false,
       lock: false,
       forceRex: false,
     };
     for (const spec of row.operands) this.#operand(spec, choice);
     this.#fixedRegisters();
+    choice.addressOverride = this.#overrideAddress();
     if (row.mnemonic === 'div' || row.mnemonic === 'idiv') this.#tameDivision();
     if (row.mnemonic.startsWith('pcmpestr')) {
       for (const index of [RAX, RDX])
@@ -170,7 +110,7 @@ export class CaseBuilder {
       bytes: encode(row, choice),
       cpu: this.#cpu,
       memory: this.#memory,
-      undefinedFlags: this.#undefinedFlags(choice),
+      undefinedFlags: undefinedFlags(row, form.operandSize, this.#encodedCount(choice)),
       repeats: form.repeat !== 'none',
     };
   }
@@ -180,47 +120,6 @@ export class CaseBuilder {
     const status = draw.chance(30) ? 0 : draw.u32() & 0x8d5;
     const direction = this.#row.repeat !== 'none' && draw.chance(35) ? 0x400 : 0;
     this.#cpu.rflags = 0x202 | status | direction;
-  }
-
-  /** MXCSR, and x87 control, status, tags and the registers in reach. */
-  #vectorState(): void {
-    const draw = this.#draw;
-    const { row } = this;
-    const isX87 = row.map === 0 && row.opcode >= 0xd8 && row.opcode <= 0xdf;
-    if (row.operands.some(({ place }) => place >= Place.XmmReg && place <= Place.XmmFixed)) {
-      let mxcsr = 0x1f80;
-      if (draw.chance(60)) mxcsr |= draw.below(4) << 13;
-      if (draw.chance(12)) mxcsr |= draw.pick([0x8000, 0x40, 0x8040]);
-      if (draw.chance(8)) mxcsr &= ~((draw.below(63) + 1) << 7);
-      if (draw.chance(15)) mxcsr |= draw.below(64) & (mxcsr >> 7);
-      this.#view.setUint32(Fxsave.Mxcsr, mxcsr, true);
-    }
-    const usesMmx = row.operands.some(({ place }) => place >= Place.MmxReg && place <= Place.MmxOrMemory);
-    if (!isX87 && !usesMmx && row.mnemonic !== 'emms' && row.mnemonic !== 'fwait') return;
-    const top = draw.chance(50) ? 0 : draw.below(8);
-    const depth = draw.chance(70) ? 5 + draw.below(3) : draw.below(9);
-    let tag = 0;
-    for (let i = 0; i < depth; i++) tag |= 1 << ((top + i) & 7);
-    let control = 0x37f;
-    if (draw.chance(50)) control = (control & ~0xc00) | (draw.below(4) << 10);
-    if (draw.chance(20)) control = (control & ~0x300) | (draw.pick([0, 2]) << 8);
-    if (draw.chance(10)) control &= ~(draw.below(63) + 1);
-    let status = top << 11;
-    if (draw.chance(40)) status |= draw.u32() & 0x4700;
-    if (draw.chance(15)) status |= draw.below(64) & control & 63;
-    // Rarely an unmasked exception is pending.
-    if (draw.chance(3)) status |= 0x8080 | (~control & 63);
-    if ((status & 0x80) !== 0 && (status & ~control & 63) === 0) status &= ~0x8080;
-    this.#view.setUint16(Fxsave.Control, control, true);
-    this.#view.setUint16(Fxsave.Status, status, true);
-    this.#cpu.floating[Fxsave.Tag] = tag;
-    if (isX87)
-      for (let i = 0; i < 2; i++)
-        this.#cpu.floating.set(bytesOf(draw, 'extended', 10), Fxsave.Stack + i * 16);
-  }
-
-  get row(): InstructionRow {
-    return this.#row;
   }
 
   #pickRegister(limit: number): number {
@@ -264,7 +163,7 @@ export class CaseBuilder {
 
   #operand(spec: OperandSpec, choice: EncodingChoice): void {
     const draw = this.#draw;
-    const { row } = this;
+    const row = this.#row;
     const { operandSize } = this.#form;
     const kind = kindOf(row.mnemonic, spec, row);
     const shape = this.#form.shapes[row.operands.indexOf(spec)]!;
@@ -478,7 +377,7 @@ export class CaseBuilder {
   /** Registers that fixed operands, strings, stack and addresses by register use. */
   #fixedRegisters(): void {
     const draw = this.#draw;
-    const { row } = this;
+    const row = this.#row;
     const { operandSize, repeat } = this.#form;
     for (const spec of row.operands) {
       const bits = bitsOf(spec.size, operandSize);
@@ -517,6 +416,39 @@ export class CaseBuilder {
     }
     if (repeat !== 'none') this.#cpu.gpr[RCX] = BigInt(draw.chance(85) ? draw.below(24) : draw.below(300));
     if (USES_STACK.has(row.mnemonic)) this.#stack();
+  }
+
+  /** Sometimes 32-bit addresses and counts in 64-bit code, 16-bit counts in 32-bit code. */
+  #overrideAddress(): boolean {
+    const draw = this.#draw;
+    const row = this.#row;
+    const counts = /^(loop|loope|loopne|jcxz)$/.test(row.mnemonic);
+    const registers = row.operands.flatMap(({ place, index }) =>
+      place === Place.StringSource
+        ? [RSI]
+        : place === Place.StringDestination
+          ? [RDI]
+          : place === Place.AddressIn
+            ? [index]
+            : [],
+    );
+    if (counts || this.#form.repeat !== 'none') registers.push(RCX);
+    const isPossible = this.#cpu.code === 64 ? registers.length > 0 : counts;
+    if (!isPossible || !draw.chance(15)) return false;
+    const { gpr } = this.#cpu;
+    // What becomes of the upper halves when nothing is done, or a fault interrupts, differs by processor.
+    const isPlain = (register: number): boolean => {
+      const offset = Number(gpr[register]!) - DATA_ADDRESS;
+      return register === RCX
+        ? gpr[RCX]! > 0n && gpr[RCX]! < 24n
+        : offset > 0x200 && offset < DATA_SIZE - 0x200;
+    };
+    if (this.#form.repeat !== 'none' && !registers.every(isPlain)) return false;
+    if (this.#cpu.code === 64) {
+      for (const register of registers)
+        gpr[register] = (gpr[register]! & 0xffffffffn) | BigInt.asUintN(64, draw.u64() << 32n);
+    } else gpr[RCX] = (gpr[RCX]! & 0xffffn) | BigInt(draw.below(4) << 16);
+    return true;
   }
 
   /** The bit offset of BT m, r reaches far: keep it within the data pages. */
@@ -568,19 +500,8 @@ export class CaseBuilder {
     }
   }
 
-  #undefinedFlags(choice: EncodingChoice): number {
-    const { row } = this;
-    const { operandSize, mnemonic } = this.#form;
-    const { a, o, c } = FLAG_BITS as { a: number; o: number; c: number };
-    const isDouble = mnemonic === 'shld' || mnemonic === 'shrd';
-    if (!SHIFTS.has(mnemonic) && !isDouble) return row.flagsUndefined;
-    const byOne = row.operands.at(-1)!.place === Place.One;
-    const raw = byOne ? 1 : Number((choice.immediates[0] ?? this.#count) & 0xffn);
-    const count = raw & (operandSize === 64 ? 63 : 31);
-    if (count === 0) return 0;
-    const overflow = count === 1 ? 0 : o;
-    if (mnemonic.startsWith('r')) return overflow;
-    const carry = (mnemonic === 'shl' || mnemonic === 'shr') && count >= operandSize ? c : 0;
-    return overflow | a | carry;
+  #encodedCount(choice: EncodingChoice): number {
+    if (this.#row.operands.at(-1)?.place === Place.One) return 1;
+    return Number((choice.immediates[0] ?? this.#count) & 0xffn);
   }
 }

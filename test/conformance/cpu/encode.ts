@@ -22,6 +22,8 @@ export interface EncodingChoice {
   memory: EncodedMemory | undefined;
   immediates: bigint[];
   repeat: 'none' | 'rep' | 'repne';
+  /** 67 prefix on an instruction whose address is implicit. */
+  addressOverride: boolean;
   lock: boolean;
   /** Emit a REX prefix even if it says nothing (SPL, BPL, SIL, DIL). */
   forceRex: boolean;
@@ -73,7 +75,7 @@ function encodeWithLength(row: InstructionRow, choice: EncodingChoice, length: n
   const { operandSize, memory } = choice;
   const prefixes: number[] = [];
   if (choice.lock) prefixes.push(0xf0);
-  if (memory?.address32) prefixes.push(0x67);
+  if (memory?.address32 || choice.addressOverride) prefixes.push(0x67);
   if (row.prefix === '66' || (operandSize === 16 && row.sizeClass !== 'b')) prefixes.push(0x66);
   if (row.prefix === 'F3' || choice.repeat === 'rep') prefixes.push(0xf3);
   if (row.prefix === 'F2' || choice.repeat === 'repne') prefixes.push(0xf2);

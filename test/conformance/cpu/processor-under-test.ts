@@ -26,6 +26,10 @@ const STATE_PAGE = 1;
 const TABLES = 2;
 const CODE_PAGE = TABLES + 4;
 const DATA_PAGE = CODE_PAGE + 1;
+/** What lies behind the code page for the guest, but not in physical memory. */
+const SECOND_CODE_PAGE = DATA_PAGE + 2;
+/** Bytes from the instruction's place to the end of its page. */
+const TO_PAGE_END = 4096 - (CODE_ADDRESS % 4096);
 /** The map of pages that hold code, then the processor's own area. */
 const CODE_MAP_PAGE = 16;
 const AREA_PAGE = CODE_MAP_PAGE + 256;
@@ -82,6 +86,7 @@ function writePageTables(memory: PhysicalMemory): void {
   entry(TABLES + 1, 0, TABLES + 2);
   entry(TABLES + 2, page >> 9, TABLES + 3);
   entry(TABLES + 3, page & 511, CODE_PAGE);
+  entry(TABLES + 3, (page & 511) + 1, SECOND_CODE_PAGE);
   for (let i = 0; i < DATA_SIZE / 4096; i++)
     entry(TABLES + 3, ((DATA_ADDRESS / 4096) & 511) + i, DATA_PAGE + i);
 }
@@ -106,17 +111,28 @@ function enterUserMode(processor: Processor): void {
   processor.exceptionIntercepts = -1;
 }
 
+/**
+ * Where instructions are put: at their place, or so that they cross into the next page. Crossing ones run
+ * elsewhere than the vectors say; states are shifted accordingly, so it suits only what doesn't look at RIP.
+ */
+export type Placement = 'in-page' | 'crossing';
+
 export class ProcessorUnderTest implements CpuUnderTest {
   readonly memory: Uint8Array;
   readonly #processor: Processor;
   readonly #physical: PhysicalMemory;
   #code: CpuState['code'] = 64;
   #repeats = false;
-  constructor() {
+  readonly #placement: Placement;
+  /** How far behind CODE_ADDRESS the instruction lies. */
+  #shift = 0;
+  constructor(placement: Placement = 'in-page') {
+    this.#placement = placement;
     const physical = new TestMemory();
     this.#physical = physical;
     this.memory = physical.bytes.subarray(DATA_PAGE * 4096, DATA_PAGE * 4096 + DATA_SIZE);
-    physical.bytes.fill(HLT, CODE_PAGE * 4096, CODE_PAGE * 4096 + 4096);
+    for (const page of [CODE_PAGE, SECOND_CODE_PAGE])
+      physical.bytes.fill(HLT, page * 4096, page * 4096 + 4096);
     writePageTables(physical);
     this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096);
     enterUserMode(this.#processor);
@@ -125,17 +141,24 @@ export class ProcessorUnderTest implements CpuUnderTest {
   setCode(bytes: Uint8Array): void {
     const result = decode(bytes, 0, bytes.length, 64);
     this.#repeats = result.kind === 'ok' && result.instruction.repeat !== 'none';
-    const at = CODE_PAGE * 4096 + (CODE_ADDRESS % 4096);
+    const before = this.#placement === 'in-page' ? 0 : 1 + (bytes.at(-1)! % Math.max(1, bytes.length - 1));
+    this.#shift = before === 0 ? 0 : TO_PAGE_END - before;
+    const first = before === 0 ? bytes : bytes.subarray(0, before);
+    this.#write(CODE_PAGE, (CODE_ADDRESS % 4096) + this.#shift, first);
+    this.#write(SECOND_CODE_PAGE, 0, bytes.subarray(first.length));
+  }
+  #write(page: number, offset: number, bytes: Uint8Array): void {
+    const at = page * 4096 + offset;
     this.#physical.bytes.set(bytes, at);
-    this.#physical.bytes.fill(HLT, at + bytes.length, at + 16);
-    this.#physical.noteWritten(CODE_PAGE);
+    this.#physical.bytes.fill(HLT, at + bytes.length, Math.min(at + 16, page * 4096 + 4096));
+    this.#physical.noteWritten(page);
   }
   setState({ code, gpr, rip, rflags, floating }: CpuState): void {
     const processor = this.#processor;
     if (code !== this.#code) processor.setSegment(Segment.CS, CODE_SEGMENTS[code]);
     this.#code = code;
     for (let i = 0; i < 16; i++) processor.setGpr(i, gpr[i]!);
-    processor.setRip(rip);
+    processor.setRip(rip + BigInt(this.#shift));
     processor.setRflags(BigInt(rflags));
     processor.restoreFloatingPoint(floating);
   }
@@ -144,24 +167,25 @@ export class ProcessorUnderTest implements CpuUnderTest {
     return {
       code: this.#code,
       gpr: BigUint64Array.from({ length: 16 }, (_, i) => processor.getGpr(i)),
-      rip: processor.getRip(),
+      rip: processor.getRip() - BigInt(this.#shift),
       rflags: Number(processor.getRflags()),
       floating: processor.saveFloatingPoint(),
     };
   }
   step(): CpuFault | undefined {
     const processor = this.#processor;
+    const start = BigInt(CODE_ADDRESS + this.#shift);
     for (let runs = 0; runs < MAX_RUNS; runs++) {
       const exit = processor.run(1);
       if (exit === Exit.Exception) {
         const { vector, errorCode, parameter } = processor.exceptionExit;
         // A budget of one is only about one: this fault is the next instruction's.
-        if (processor.getRip() !== BigInt(CODE_ADDRESS) && vector !== OVERFLOW) return undefined;
+        if (processor.getRip() !== start && vector !== OVERFLOW) return undefined;
         return { vector, errorCode: errorCode ?? 0, address: vector === 14 ? parameter : 0n };
       }
       if (exit !== Exit.Budget) throw new Error(`exit ${exit}`);
       // A repeated instruction may stop between iterations.
-      if (!this.#repeats || processor.getRip() !== BigInt(CODE_ADDRESS)) return undefined;
+      if (!this.#repeats || processor.getRip() !== start) return undefined;
     }
     throw new Error('the instruction does not end');
   }

@@ -58,8 +58,9 @@ function angleOfFinite(env: FloatEnvironment, y: FloatValue, x: FloatValue, out:
   if (difference < TINY) {
     if (nearAxis) {
       const quotient = (numerator << BigInt(WORKING_BITS)) / denominator;
-      if (quotient * denominator === numerator << BigInt(WORKING_BITS)) {
-        // Exact quotient: the angle is a little below it.
+      const exact = quotient * denominator === numerator << BigInt(WORKING_BITS);
+      if (exact && difference > Extended.minExponent) {
+        // The angle is a little below the quotient; where that would be denormal, the processor never rounds down.
         roundFinite(env, Extended, sign, difference - WORKING_BITS - 2, (quotient << 2n) - 1n, out);
       } else {
         roundSticky(env, sign, difference - WORKING_BITS, quotient, out);
