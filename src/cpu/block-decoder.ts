@@ -3,10 +3,10 @@
  * system physical address and mode. A block ends at an unconditional transfer, at the page's end or after
  * MAX_BLOCK instructions; a conditional branch does not end it.
  */
-import type { CodeHolder, PhysicalMemory } from './processor.ts';
+
 import { VECTOR } from '../x86/exceptions.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
-import { type Form, allForms, formOf } from './instructions/forms.ts';
+import { allForms, type Form, formOf } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
 import { blockSlot, handlerTable } from './interpreter.ts';
 import {
@@ -22,16 +22,19 @@ import {
   TLB_WRITE,
 } from './logical-processor-area.ts';
 import { Mode } from './mode.ts';
-import * as R from './record.ts';
 import { faultOfMode } from './mode-faults.ts';
+import {
+  ENDS_BLOCK,
+  isStringOperation,
+  registerOffset,
+  segmentOffset,
+  sourceSegment,
+} from './operand-places.ts';
+import type { CodeHolder, PhysicalMemory } from './processor.ts';
+import * as R from './record.ts';
 import * as S from './state-layout.ts';
 
 const MAX_BLOCK = 96;
-const ENDS_BLOCK = new Set(
-  'jmp call ret jmpf callf retf iret int int1 int3 syscall sysret sysenter sysexit hlt ud0 ud1 ud2 rsm'.split(' '),
-);
-const STRING_SOURCES = new Set(['movs', 'lods', 'cmps', 'outs', 'xlat']);
-const CONTROL_OFFSET: Record<number, number> = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 };
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
 
 /** Handler by form object. */
@@ -184,13 +187,18 @@ export class BlockDecoder implements CodeHolder {
 
   private encodeOperands(at: number, offset: number, i: Instruction, mode: number): void {
     const { view } = this;
-    const kind = i.addressSize === 64 ? R.AddressKind.Bits64 : i.addressSize === 32 ? R.AddressKind.Bits32 : R.AddressKind.Bits16;
+    const kind =
+      i.addressSize === 64
+        ? R.AddressKind.Bits64
+        : i.addressSize === 32
+          ? R.AddressKind.Bits32
+          : R.AddressKind.Bits16;
     view.setUint8(at + R.RECORD_SCALE, 0);
     view.setUint16(at + R.RECORD_A, S.ZERO, true);
     view.setUint16(at + R.RECORD_B, S.ZERO, true);
     view.setUint16(at + R.RECORD_BASE, S.ZERO, true);
     view.setUint16(at + R.RECORD_INDEX, S.ZERO, true);
-    view.setUint8(at + R.RECORD_SEGMENT, this.segmentSlot(3, mode));
+    view.setUint8(at + R.RECORD_SEGMENT, segmentOffset(3, mode) >> 4);
     view.setUint8(at + R.RECORD_KIND, kind);
     view.setBigInt64(at + R.RECORD_IMMEDIATE, 0n, true);
     view.setBigInt64(at + R.RECORD_DISPLACEMENT, 0n, true);
@@ -202,7 +210,11 @@ export class BlockDecoder implements CodeHolder {
           this.encodeMemory(at, offset, i, operand, kind, mode);
           break;
         case 'immediate':
-          view.setBigUint64(at + (immediates++ === 0 ? R.RECORD_IMMEDIATE : R.RECORD_DISPLACEMENT), operand.value, true);
+          view.setBigUint64(
+            at + (immediates++ === 0 ? R.RECORD_IMMEDIATE : R.RECORD_DISPLACEMENT),
+            operand.value,
+            true,
+          );
           break;
         case 'relative':
           view.setBigInt64(at + R.RECORD_IMMEDIATE, operand.displacement, true);
@@ -212,27 +224,29 @@ export class BlockDecoder implements CodeHolder {
           view.setBigUint64(at + R.RECORD_DISPLACEMENT, BigInt(operand.selector), true);
           break;
         default:
-          if (registers < 2) view.setUint16(at + (registers === 0 ? R.RECORD_A : R.RECORD_B), registerOffset(operand), true);
+          if (registers < 2)
+            view.setUint16(at + (registers === 0 ? R.RECORD_A : R.RECORD_B), registerOffset(operand), true);
           registers++;
       }
     }
   }
 
-  /** State page offset of a segment's base, divided by 16; of a zero where 64-bit code ignores the base. */
-  private segmentSlot(segment: number, mode: number): number {
-    const ignored = (mode & Mode.CodeSizeMask) === Mode.Code64 && segment < 4;
-    return (ignored ? S.ZERO : S.SEGMENT + segment * S.SEGMENT_SIZE) >> 4;
-  }
-
-  private encodeMemory(at: number, offset: number, i: Instruction, m: Operand & { kind: 'memory' }, kind: number, mode: number): void {
+  private encodeMemory(
+    at: number,
+    offset: number,
+    i: Instruction,
+    m: Operand & { kind: 'memory' },
+    kind: number,
+    mode: number,
+  ): void {
     const { view } = this;
-    const { mnemonic, repeat } = i.row;
-    const isString = repeat !== 'none' || mnemonic === 'xlat';
-    if (isString && m.base !== 6 && STRING_SOURCES.has(mnemonic) && mnemonic !== 'xlat') return;
-    view.setUint8(at + R.RECORD_SEGMENT, this.segmentSlot(m.segment, mode));
-    if (isString) return;
+    if (isStringOperation(i)) {
+      view.setUint8(at + R.RECORD_SEGMENT, segmentOffset(sourceSegment(i), mode) >> 4);
+      return;
+    }
+    view.setUint8(at + R.RECORD_SEGMENT, segmentOffset(m.segment, mode) >> 4);
     const check = mode & (Mode.CheckSegment << m.segment) ? R.AddressKind.CheckSegment : 0;
-    const noSegment = this.segmentSlot(m.segment, mode) === S.ZERO >> 4;
+    const noSegment = segmentOffset(m.segment, mode) === S.ZERO;
     const plain = kind === R.AddressKind.Bits64 && noSegment && m.index < 0;
     view.setUint8(at + R.RECORD_KIND, plain ? R.AddressKind.Plain : kind | check);
     const isRip = m.base === 16;
@@ -302,27 +316,6 @@ export class BlockDecoder implements CodeHolder {
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
     }
     this.pages.delete(spn);
-  }
-}
-
-function registerOffset(operand: Operand): number {
-  switch (operand.kind) {
-    case 'gpr':
-      return S.GPR + 8 * operand.index + (operand.high ? 1 : 0);
-    case 'xmm':
-      return S.XMM + 16 * operand.index;
-    case 'mmx':
-      return S.FPU_REGISTER + S.FPU_REGISTER_SIZE * operand.index;
-    case 'segment':
-      return S.SEGMENT + S.SEGMENT_SIZE * operand.index;
-    case 'control':
-      return CONTROL_OFFSET[operand.index] ?? S.ZERO;
-    case 'debug':
-      return S.DR + 8 * operand.index;
-    case 'st':
-      return operand.index;
-    default:
-      return S.ZERO;
   }
 }
 

@@ -31,7 +31,11 @@ const EDX_87 = { INVARIANT_TSC: 1 << 8 };
 const ARAT = 1 << 2;
 
 const all = (bits: Record<string, number>): number => Object.values(bits).reduce((a, b) => a | b, 0);
-const text = (value: string): number => value.charCodeAt(0) | (value.charCodeAt(1) << 8) | (value.charCodeAt(2) << 16) | (value.charCodeAt(3) << 24);
+const text = (value: string): number =>
+  value.charCodeAt(0) |
+  (value.charCodeAt(1) << 8) |
+  (value.charCodeAt(2) << 16) |
+  (value.charCodeAt(3) << 24);
 
 /** Family 6, model 26 (Nehalem: SSE4.2 and POPCNT, no AVX), stepping 5. */
 const SIGNATURE = 0x000106a5;

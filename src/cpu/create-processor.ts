@@ -8,6 +8,7 @@ import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
 import { cpuid } from './cpuid.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
+import { decode } from './instructions/decode.ts';
 import { buildInterpreter } from './interpreter.ts';
 import {
   AREA_BLOCK_TABLE,
@@ -20,12 +21,13 @@ import { Core, type InterpreterExports } from './microcode/core.ts';
 import { FloatingState } from './microcode/floating-state.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
-import { readMsr, writeMsr, type MsrContext } from './microcode/msrs.ts';
+import { type MsrContext, readMsr, writeMsr } from './microcode/msrs.ts';
+import { Mode } from './mode.ts';
 import { EXIT_MARK, NO_ADDRESS } from './paging.ts';
 import {
   Access,
-  Exit,
   type ExceptionExit,
+  Exit,
   type GvaTranslation,
   type GvaTranslationRequest,
   type MemoryExit,
@@ -36,10 +38,9 @@ import {
   Segment,
   type SegmentRegister,
 } from './processor.ts';
-import { decode } from './instructions/decode.ts';
-import { Mode } from './mode.ts';
 import { ProcessorState } from './state.ts';
 import * as S from './state-layout.ts';
+import { StaticExecutor } from './static-executor.ts';
 
 let compiled: WebAssembly.Module | undefined;
 /** The interpreter is the same for all processors: built and compiled once a process. */
@@ -52,6 +53,11 @@ const CONTROL = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 } as const;
 const CODE_SIZES = [16, 32, 64] as const;
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
+
+export interface ProcessorOptions {
+  /** Runs code through the static stage in blocks of at most so many instructions, instead of the interpreter. */
+  staticBlockLength?: number;
+}
 
 class WasmProcessor implements Processor {
   readonly stateAddress: number;
@@ -71,8 +77,16 @@ class WasmProcessor implements Processor {
   private readonly decoder: BlockDecoder;
   private readonly msrs: MsrContext;
   private readonly exports: InterpreterExports;
+  /** How run() executes: the interpreter, or blocks of the static stage. */
+  private readonly execute: () => Exit;
 
-  constructor(memory: PhysicalMemory, stateAddress: number, host: ProcessorHost, area: number) {
+  constructor(
+    memory: PhysicalMemory,
+    stateAddress: number,
+    host: ProcessorHost,
+    area: number,
+    options: ProcessorOptions,
+  ) {
     this.memory = memory;
     this.stateAddress = stateAddress;
     this.host = host;
@@ -89,12 +103,17 @@ class WasmProcessor implements Processor {
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
     this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
-    this.exports = this.instantiate();
+    const { exports, staticBlocks } = this.instantiate(options.staticBlockLength);
+    this.exports = exports;
+    this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
     this.flushTlb();
     this.reset();
   }
 
-  private instantiate(): InterpreterExports {
+  private instantiate(staticBlockLength: number | undefined): {
+    exports: InterpreterExports;
+    staticBlocks: StaticExecutor | undefined;
+  } {
     const microcode = buildMicrocode({
       core: this.core,
       effects: { flushTlb: () => this.flushTlb(), flushTlbPage: (va) => this.flushTlbPage(va) },
@@ -107,19 +126,27 @@ class WasmProcessor implements Processor {
       },
       dropCodeAtRip: () => this.dropCodeAtRip(),
     });
-    const instance = new WebAssembly.Instance(interpreterModule(), {
-      host: {
-        memory: this.memory.memory,
-        translateGpa: (gpn: number, access: number) => this.host.translateGpa(gpn >>> 0, access),
-        codeWritten: (spn: number, offset: number, size: number) => this.memory.noteWritten(spn, offset, size),
-        microcode: (_state: number, operation: number, bits: number, argument: number) =>
-          microcode(operation, bits, argument),
-        readTsc: () => this.host.readTsc(),
-        decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
-        deliverFault: () => this.deliverFault(),
-      },
-    });
-    return instance.exports as unknown as InterpreterExports;
+    const host = {
+      memory: this.memory.memory,
+      translateGpa: (gpn: number, access: number) => this.host.translateGpa(gpn >>> 0, access),
+      codeWritten: (spn: number, offset: number, size: number) => this.memory.noteWritten(spn, offset, size),
+      microcode: (_state: number, operation: number, bits: number, argument: number) =>
+        microcode(operation, bits, argument),
+      readTsc: () => this.host.readTsc(),
+      decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
+      deliverFault: () => this.deliverFault(),
+    };
+    const instance = new WebAssembly.Instance(interpreterModule(), { host });
+    const exports = instance.exports as unknown as InterpreterExports;
+    if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
+    const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
+    const { core } = this;
+    const deliverFault = () => this.deliverFault();
+    const staticBlocks = new StaticExecutor(
+      { core, exports, imports, microcode, deliverFault },
+      staticBlockLength,
+    );
+    return { exports, staticBlocks };
   }
 
   // Running
@@ -132,7 +159,7 @@ class WasmProcessor implements Processor {
     }
     const budget = Math.max(1, Math.min(maxInstructions, MAX_BUDGET));
     this.state.set32(S.BUDGET, budget);
-    const reason = this.exports.run(this.stateAddress) as Exit;
+    const reason = this.execute();
     this.instructionsRetired += budget - this.state.get32(S.BUDGET);
     if (reason === Exit.Memory) this.noteMemory();
     if (reason === Exit.Halt) this.completeInstruction();
@@ -332,7 +359,8 @@ class WasmProcessor implements Processor {
   /** CPL follows SS's DPL, as on the real processor's VM entry (SDM vol. 3 §26.3.1.2). */
   setSegment(index: number, value: SegmentRegister): void {
     this.state.setSegment(index, value);
-    if (index === Segment.SS && this.state.protectedMode) this.state.set32(S.CPL, (value.attributes >> 5) & 3);
+    if (index === Segment.SS && this.state.protectedMode)
+      this.state.set32(S.CPL, (value.attributes >> 5) & 3);
     this.state.refresh();
   }
   getTable(which: 'gdtr' | 'idtr'): { base: bigint; limit: number } {
@@ -394,8 +422,10 @@ class WasmProcessor implements Processor {
     this.init();
     this.floating.reset();
     state.set64(S.CR0, 0x60000010n);
-    for (const at of [S.MSR_STAR, S.MSR_LSTAR, S.MSR_CSTAR, S.MSR_SFMASK, S.MSR_KERNEL_GS_BASE]) state.set64(at, 0n);
-    for (const at of [S.MSR_SYSENTER_CS, S.MSR_SYSENTER_ESP, S.MSR_SYSENTER_EIP, S.MSR_TSC_AUX]) state.set64(at, 0n);
+    for (const at of [S.MSR_STAR, S.MSR_LSTAR, S.MSR_CSTAR, S.MSR_SFMASK, S.MSR_KERNEL_GS_BASE])
+      state.set64(at, 0n);
+    for (const at of [S.MSR_SYSENTER_CS, S.MSR_SYSENTER_ESP, S.MSR_SYSENTER_EIP, S.MSR_TSC_AUX])
+      state.set64(at, 0n);
     state.set64(S.MSR_PAT, 0x0007040600070406n);
     state.set64(S.TSC_OFFSET, 0n);
     state.set64(S.MSR_TSC_ADJUST, 0n);
@@ -423,7 +453,8 @@ class WasmProcessor implements Processor {
     for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
     state.set64(S.DR + 48, 0xffff0ff0n);
     state.set64(S.DR + 56, 0x400n);
-    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.TRAP_PENDING]) state.set32(at, 0);
+    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.TRAP_PENDING])
+      state.set32(at, 0);
     state.refresh();
     this.flushTlb();
   }
@@ -438,8 +469,9 @@ export function createProcessor(
   stateAddress: number,
   host: ProcessorHost,
   area: number,
+  options: ProcessorOptions = {},
 ): Processor {
-  return new WasmProcessor(memory, stateAddress, host, area);
+  return new WasmProcessor(memory, stateAddress, host, area, options);
 }
 
 export { AREA_SIZE };

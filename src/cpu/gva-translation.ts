@@ -5,7 +5,13 @@
 import { CR0, CR4, EFER } from '../x86/control-registers.ts';
 import { PHYSICAL_ADDRESS_BITS, PTE } from '../x86/page-table.ts';
 import { isCanonical } from './microcode/core.ts';
-import { Access, type GvaTranslation, type GvaTranslationRequest, type PhysicalMemory, type ProcessorHost } from './processor.ts';
+import {
+  Access,
+  type GvaTranslation,
+  type GvaTranslationRequest,
+  type PhysicalMemory,
+  type ProcessorHost,
+} from './processor.ts';
 import type { ProcessorState } from './state.ts';
 import * as S from './state-layout.ts';
 
@@ -22,8 +28,10 @@ interface Shape {
 
 function shapeOf(state: ProcessorState): Shape {
   const cr3 = state.get64(S.CR3);
-  if (state.get32(S.EFER) & EFER.LMA) return { levels: 4, bits: 9n, entryBytes: 8, table: cr3 & FRAME, pae: false };
-  if (state.get32(S.CR4) & CR4.PAE) return { levels: 3, bits: 9n, entryBytes: 8, table: cr3 & 0xffffffe0n, pae: true };
+  if (state.get32(S.EFER) & EFER.LMA)
+    return { levels: 4, bits: 9n, entryBytes: 8, table: cr3 & FRAME, pae: false };
+  if (state.get32(S.CR4) & CR4.PAE)
+    return { levels: 3, bits: 9n, entryBytes: 8, table: cr3 & 0xffffffe0n, pae: true };
   return { levels: 2, bits: 10n, entryBytes: 4, table: cr3 & 0xfffff000n, pae: false };
 }
 
@@ -56,8 +64,10 @@ export function translateGva(
     const entry = shape.entryBytes === 8 ? view.getBigUint64(host, true) : BigInt(view.getUint32(host, true));
     if ((entry & PTE.P) === 0n) return { kind: 'not-present' };
     const pointer = shape.pae && level === 2;
-    const reserved = shape.entryBytes === 8 && ((entry & RESERVED_HIGH) !== 0n || (!nxe && (entry & PTE.NX) !== 0n));
-    if (reserved || ((entry & PTE.PS) !== 0n && (level === 3 || pointer))) return { kind: 'invalid-page-table-flags' };
+    const reserved =
+      shape.entryBytes === 8 && ((entry & RESERVED_HIGH) !== 0n || (!nxe && (entry & PTE.NX) !== 0n));
+    if (reserved || ((entry & PTE.PS) !== 0n && (level === 3 || pointer)))
+      return { kind: 'invalid-page-table-flags' };
     if (!pointer) {
       rights &= entry;
       if (shape.entryBytes === 8 && entry & PTE.NX) executable = false;
@@ -83,7 +93,12 @@ export function translateGva(
   return { kind: 'not-present' };
 }
 
-function permitted(request: GvaTranslationRequest, rights: bigint, executable: boolean, state: ProcessorState): boolean {
+function permitted(
+  request: GvaTranslationRequest,
+  rights: bigint,
+  executable: boolean,
+  state: ProcessorState,
+): boolean {
   const user = request.privilege === 3;
   if (user && (rights & PTE.U) === 0n) return false;
   const wp = (state.get32(S.CR0) & CR0.WP) !== 0;

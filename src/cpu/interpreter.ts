@@ -41,7 +41,9 @@ import { Status } from './stage.ts';
 import * as S from './state-layout.ts';
 
 const HOT_MNEMONICS = new Set(
-  'mov add sub and or xor cmp test inc dec lea movzx movsx movsxd shl shr sar jmp call ret push pop nop imul'.split(' '),
+  'mov add sub and or xor cmp test inc dec lea movzx movsx movsxd shl shr sar jmp call ret push pop nop imul'.split(
+    ' ',
+  ),
 );
 const isHot = (form: Form): boolean => {
   if (/^j(?!mpf|cxz)/.test(form.mnemonic)) return form.operandSize === 64 && form.shapes[0] === 'rel';
@@ -150,8 +152,13 @@ class InterpreterBuilder {
           f.branchIf(fault, f.call(this.runtime.imports.microcode, ...args));
         });
         const enabled = i32.ne(i32.and(this.field('i32', S.FLAGS_SYSTEM), i32.const(FLAG.IF)), i32.const(0));
-        const window = i32.and(i32.ne(i32.and(attention, i32.const(Attention.InterruptWindow)), i32.const(0)), enabled);
-        f.if(i32.and(window, i32.eqz(this.field('i32', S.INTERRUPT_SHADOW))), () => exit(Exit.InterruptWindow));
+        const window = i32.and(
+          i32.ne(i32.and(attention, i32.const(Attention.InterruptWindow)), i32.const(0)),
+          enabled,
+        );
+        f.if(i32.and(window, i32.eqz(this.field('i32', S.INTERRUPT_SHADOW))), () =>
+          exit(Exit.InterruptWindow),
+        );
       },
       undefined,
       'unlikely',
@@ -225,7 +232,12 @@ class InterpreterBuilder {
     const lookAgain = (): void => {
       this.charge(0);
       const within = loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET);
-      f.store('i64', this.state, S.RIP, i64.and(i64.add(this.field('i64', S.RIP_PAGE), within), this.field('i64', S.CODE_MASK)));
+      f.store(
+        'i64',
+        this.state,
+        S.RIP,
+        i64.and(i64.add(this.field('i64', S.RIP_PAGE), within), this.field('i64', S.CODE_MASK)),
+      );
       f.set(this.linkFrom, i32.const(0));
       f.branch(labels.lookup);
     };
@@ -259,7 +271,10 @@ class InterpreterBuilder {
       next();
     });
     f.switch(loads.i32_16u(this.record.get, RECORD_HANDLER), [...fixed, ...hot], () => {
-      const slot = i32.sub(loads.i32_16u(this.record.get, RECORD_HANDLER), i32.const(Handler.First + hot.length));
+      const slot = i32.sub(
+        loads.i32_16u(this.record.get, RECORD_HANDLER),
+        i32.const(Handler.First + hot.length),
+      );
       const status = f.let(
         f.callIndirect(this.coldSignature, 'i32', slot, this.state, this.record.get, this.tlb.get),
       );
@@ -274,14 +289,20 @@ class InterpreterBuilder {
     const { f, state } = this;
     this.charge(1);
     const link = f.let(loads.i32(this.record.get, RECORD_DISPLACEMENT));
-    const calm = i32.and(i32.gtS(this.field('i32', S.BUDGET), i32.const(0)), i32.eqz(this.field('i32', S.ATTENTION)));
+    const calm = i32.and(
+      i32.gtS(this.field('i32', S.BUDGET), i32.const(0)),
+      i32.eqz(this.field('i32', S.ATTENTION)),
+    );
     f.if(i32.and(i32.ne(link, i32.const(0)), calm), () => {
       f.set(this.record, link);
       f.set(this.blockStart, link);
       f.branch(labels.dispatch);
     });
     f.store('i64', state, S.RIP, s.relativeTarget(k));
-    const within = i64.add(loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET), loads.i64_8u(this.record.get, RECORD_LENGTH));
+    const within = i64.add(
+      loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET),
+      loads.i64_8u(this.record.get, RECORD_LENGTH),
+    );
     const target = i64.add(within, s.immediate(k));
     const single = i32.and(this.field('i32', S.MODE), i32.const(Mode.Shadow | Mode.Trap));
     const linkable = i32.and(i64.ltU(target, i64.const(4096)), i32.eqz(single));
@@ -311,7 +332,7 @@ export function buildInterpreter(): Uint8Array {
   const run = m.function('run', { params: ['i32'], results: ['i32'] }, (f) =>
     new InterpreterBuilder(f, runtime, coldSignature).build(),
   );
-  for (const fn of [run, runtime.prepare, runtime.commit, runtime.walk, runtime.guestPhysical]) m.export(fn);
+  const { imports: _, ...shared } = runtime;
+  for (const fn of [run, ...Object.values(shared)]) m.export(fn);
   return m.finish();
 }
-

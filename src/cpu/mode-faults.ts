@@ -1,8 +1,8 @@
 /** Instructions that fault in a mode whatever their operands: found when decoding, so that handlers need not ask. */
 import { VECTOR } from '../x86/exceptions.ts';
-import type { InstructionRow } from './instructions/table.ts';
 import { vectorRows } from './instructions/rows-vector.ts';
 import { x87Rows } from './instructions/rows-x87.ts';
+import type { InstructionRow } from './instructions/table.ts';
 import { Mode } from './mode.ts';
 
 type Unit = 'x87' | 'mmx' | 'sse' | 'fxsave' | 'xsave' | 'wait';
@@ -10,7 +10,17 @@ type Unit = 'x87' | 'mmx' | 'sse' | 'fxsave' | 'xsave' | 'wait';
 const X87 = new Set(x87Rows.map(([mnemonic]) => mnemonic));
 const VECTOR_NAMES = new Set(vectorRows.map(([mnemonic]) => mnemonic));
 /** Instructions of the vector tables that touch neither MMX nor SSE state. */
-const NO_STATE = new Set(['lfence', 'mfence', 'sfence', 'clflush', 'movnti', 'crc32', 'popcnt', 'pause', 'prefetch']);
+const NO_STATE = new Set([
+  'lfence',
+  'mfence',
+  'sfence',
+  'clflush',
+  'movnti',
+  'crc32',
+  'popcnt',
+  'pause',
+  'prefetch',
+]);
 const BY_NAME: Record<string, Unit> = {
   fxsave: 'fxsave',
   fxrstor: 'fxsave',
@@ -42,7 +52,10 @@ const NM = { vector: VECTOR.NM, error: -1 };
 const GP = { vector: VECTOR.GP, error: 0 };
 
 /** The exception that `row` raises in `mode`, or undefined. */
-export function faultOfMode(row: InstructionRow, mode: number): { vector: number; error: number } | undefined {
+export function faultOfMode(
+  row: InstructionRow,
+  mode: number,
+): { vector: number; error: number } | undefined {
   if (row.protectedOnly && mode & Mode.Real) return UD;
   const unit = units.has(row) ? units.get(row) : unitOf(row);
   units.set(row, unit);
@@ -53,7 +66,11 @@ export function faultOfMode(row: InstructionRow, mode: number): { vector: number
   return row.cpl0 && mode & Mode.Unprivileged ? GP : undefined;
 }
 
-function faultOfUnit(unit: Unit, row: InstructionRow, mode: number): { vector: number; error: number } | undefined {
+function faultOfUnit(
+  unit: Unit,
+  row: InstructionRow,
+  mode: number,
+): { vector: number; error: number } | undefined {
   const switched = mode & Mode.TaskSwitched;
   switch (unit) {
     case 'x87':

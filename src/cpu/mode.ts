@@ -54,7 +54,11 @@ export const isLongMode = (efer: number): boolean => (efer & EFER.LMA) !== 0;
 export function modeOf(i: ModeInputs): number {
   const real = (i.cr0 & CR0.PE) === 0 || (i.rflags & FLAG.VM) !== 0;
   const long = isLongMode(i.efer) && (i.csAttributes & ATTRIBUTE_L) !== 0;
-  let mode: number = long ? Mode.Code64 : (i.csAttributes & ATTRIBUTE_DB) !== 0 && !real ? Mode.Code32 : Mode.Code16;
+  let mode: number = long
+    ? Mode.Code64
+    : (i.csAttributes & ATTRIBUTE_DB) !== 0 && !real
+      ? Mode.Code32
+      : Mode.Code16;
   if (real && (i.rflags & FLAG.VM) === 0 && (i.csAttributes & ATTRIBUTE_DB) !== 0) mode = Mode.Code32;
   if (i.cpl !== 0) mode |= Mode.Unprivileged;
   if (real) mode |= Mode.Real;

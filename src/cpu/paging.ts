@@ -76,10 +76,17 @@ function defineGuestPhysical(m: ModuleBuilder, imports: Imports): FunctionRef {
   return m.function('guestPhysical', { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, gpn, access] = f.params.map((p) => p.get) as [Value, Value, Value];
     const slot = i32.shl(i32.and(gpn, i32.const(GPA_CACHE_ENTRIES - 1)), i32.const(GPA_CACHE_ENTRY_SHIFT));
-    const entry = f.let(i32.add(loads.i32(state, S.TLB_BASE), i32.add(slot, i32.const(AREA_GPA_CACHE - AREA_TLB))));
+    const entry = f.let(
+      i32.add(loads.i32(state, S.TLB_BASE), i32.add(slot, i32.const(AREA_GPA_CACHE - AREA_TLB))),
+    );
     const answer = f.variable(loads.i32(entry, 4));
     const allowed = () => i32.and(i32.shrU(answer.get, i32.const(24)), access);
-    f.if(i32.and(i32.eq(loads.i32(entry), gpn), i32.ne(allowed(), i32.const(0))), () => f.return(answer.get), undefined, 'likely');
+    f.if(
+      i32.and(i32.eq(loads.i32(entry), gpn), i32.ne(allowed(), i32.const(0))),
+      () => f.return(answer.get),
+      undefined,
+      'likely',
+    );
     f.set(answer, f.call(imports.translateGpa, gpn, access));
     f.if(i32.ltS(answer.get, i32.const(0)), () => {
       f.store('i32', state, S.FAULT_VECTOR, i32.const(EXIT_MARK + Exit.Memory));
@@ -93,8 +100,12 @@ function defineGuestPhysical(m: ModuleBuilder, imports: Imports): FunctionRef {
   });
 }
 
-
-function defineWalk(m: ModuleBuilder, imports: Imports, raise: FunctionRef, guestPhysical: FunctionRef): FunctionRef {
+function defineWalk(
+  m: ModuleBuilder,
+  imports: Imports,
+  raise: FunctionRef,
+  guestPhysical: FunctionRef,
+): FunctionRef {
   return m.function('walk', { params: ['i32', 'i64', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, linear, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value];
     const vaLocal = f.variable(linear);
@@ -162,7 +173,30 @@ function defineWalk(m: ModuleBuilder, imports: Imports, raise: FunctionRef, gues
         f.block((found) => {
           f.loop((descend) => {
             f.scope(() => {
-              walkLevel({ f, state, va, access, guestPhysical, faultAt, level, bits, width, table, pae, rights, dirty, physical, isWrite, isFetch, nxe, user, cr0, cr4, found, imports });
+              walkLevel({
+                f,
+                state,
+                va,
+                access,
+                guestPhysical,
+                faultAt,
+                level,
+                bits,
+                width,
+                table,
+                pae,
+                rights,
+                dirty,
+                physical,
+                isWrite,
+                isFetch,
+                nxe,
+                user,
+                cr0,
+                cr4,
+                found,
+                imports,
+              });
             });
             f.set(level, i32.sub(level.get, i32.const(1)));
             f.branch(descend);
@@ -170,7 +204,18 @@ function defineWalk(m: ModuleBuilder, imports: Imports, raise: FunctionRef, gues
         });
       },
     );
-    fillTlb({ f, state, va, access, user, guestPhysical, physical: physical.get, rights: rights.get, dirty: dirty.get, cr0 });
+    fillTlb({
+      f,
+      state,
+      va,
+      access,
+      user,
+      guestPhysical,
+      physical: physical.get,
+      rights: rights.get,
+      dirty: dirty.get,
+      cr0,
+    });
   });
 }
 
@@ -276,7 +321,12 @@ function checkLeaf(c: LevelContext, entry: Local, shift: Value): void {
   const noUser = i32.and(c.user, i32.eqz(bit(2)));
   const noWrite = i32.and(i32.and(c.isWrite, i32.eqz(bit(1))), i32.or(c.user, wp));
   const noFetch = i32.and(c.isFetch, i32.eqz(bit(0)));
-  f.if(i32.or(i32.or(noUser, noWrite), noFetch), () => c.faultAt(i32.const(PF_ERROR.P)), undefined, 'unlikely');
+  f.if(
+    i32.or(i32.or(noUser, noWrite), noFetch),
+    () => c.faultAt(i32.const(PF_ERROR.P)),
+    undefined,
+    'unlikely',
+  );
   const frame = i64.and(i64.and(entry.get, i64.const(FRAME_MASK)), i64.xor(offsetMask, i64.const(-1)));
   f.set(c.physical, i64.or(frame, i64.and(va, offsetMask)));
 }
@@ -312,7 +362,10 @@ function fillTlb(c: FillContext): void {
   const allowed = (right: number): Value => i32.ne(i32.and(page, i32.const(right << 24)), i32.const(0));
   const noCode = i32.eqz(loads.i32_8u(i32.add(loads.i32(state, S.CODE_MAP_BASE), spn)));
   const wp = i32.and(i32.shrU(c.cr0, i32.const(16)), i32.const(1));
-  const guestWritable = i32.or(i32.and(i32.shrU(c.rights, i32.const(1)), i32.const(1)), i32.eqz(i32.or(wp, c.user)));
+  const guestWritable = i32.or(
+    i32.and(i32.shrU(c.rights, i32.const(1)), i32.const(1)),
+    i32.eqz(i32.or(wp, c.user)),
+  );
   const writable = i32.and(i32.and(guestWritable, c.dirty), i32.and(allowed(Access.Write), noCode));
   const executable = i32.and(i32.and(c.rights, i32.const(1)), allowed(Access.Execute));
   const tagIf = (condition: Value): Value => select(condition, tag, i64.const(-1));
@@ -370,5 +423,10 @@ function defineCommit(m: ModuleBuilder, imports: Imports): FunctionRef {
 function noteWritten(f: FunctionBuilder, state: Value, imports: Imports, host: Value, size: Value): void {
   const spn = f.let(i32.shrU(host, i32.const(12)));
   const mark = loads.i32_8u(i32.add(loads.i32(state, S.CODE_MAP_BASE), spn));
-  f.if(mark, () => f.run(imports.codeWritten, spn, i32.and(host, i32.const(0xfff)), size), undefined, 'unlikely');
+  f.if(
+    mark,
+    () => f.run(imports.codeWritten, spn, i32.and(host, i32.const(0xfff)), size),
+    undefined,
+    'unlikely',
+  );
 }

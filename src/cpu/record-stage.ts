@@ -16,9 +16,9 @@ import {
   RECORD_SCALE,
   RECORD_SEGMENT,
 } from './record.ts';
-import { RIP_PAGE, ADDRESS_MASK, RIP, CODE_MASK } from './state-layout.ts';
-import { type Place, Stage, zeroExtend } from './stage.ts';
 import type { Runtime } from './runtime.ts';
+import { type Place, Stage, zeroExtend } from './stage.ts';
+import { ADDRESS_MASK, CODE_MASK, RIP, RIP_PAGE } from './state-layout.ts';
 
 /** What surrounds a handler: a case of the interpreter's switch, or a function of its own. */
 export interface Flow {
@@ -35,7 +35,15 @@ export class RecordStage extends Stage {
   private readonly flow: Flow;
   private readonly places = new Map<number, Place>();
 
-  constructor(f: FunctionBuilder, runtime: Runtime, form: Form, state: Value, tlb: Value, record: Value, flow: Flow) {
+  constructor(
+    f: FunctionBuilder,
+    runtime: Runtime,
+    form: Form,
+    state: Value,
+    tlb: Value,
+    record: Value,
+    flow: Flow,
+  ) {
     super(f, runtime, form, state, tlb);
     this.record = record;
     this.flow = flow;
@@ -127,11 +135,17 @@ export class RecordStage extends Stage {
 
   override rip(): Value {
     const ripPage = this.field('i64', RIP_PAGE);
-    return i64.and(i64.add(ripPage, loads.i64_16u(this.record, RECORD_PAGE_OFFSET)), this.field('i64', CODE_MASK));
+    return i64.and(
+      i64.add(ripPage, loads.i64_16u(this.record, RECORD_PAGE_OFFSET)),
+      this.field('i64', CODE_MASK),
+    );
   }
 
   override nextRip(): Value {
-    const within = i64.add(loads.i64_16u(this.record, RECORD_PAGE_OFFSET), loads.i64_8u(this.record, RECORD_LENGTH));
+    const within = i64.add(
+      loads.i64_16u(this.record, RECORD_PAGE_OFFSET),
+      loads.i64_8u(this.record, RECORD_LENGTH),
+    );
     return i64.and(i64.add(this.field('i64', RIP_PAGE), within), this.field('i64', CODE_MASK));
   }
 
@@ -145,7 +159,10 @@ export class RecordStage extends Stage {
   }
 
   override farOperand(): { offset: Value; selector: Value } {
-    return { offset: loads.i64(this.record, RECORD_IMMEDIATE), selector: loads.i64(this.record, RECORD_DISPLACEMENT) };
+    return {
+      offset: loads.i64(this.record, RECORD_IMMEDIATE),
+      selector: loads.i64(this.record, RECORD_DISPLACEMENT),
+    };
   }
 
   override jump(target: Value): void {

@@ -23,7 +23,10 @@ export interface Imports {
   deliverFault: FunctionRef;
 }
 
-const type = (params: FunctionType['params'], ...results: FunctionType['results'][number][]): FunctionType => ({
+const type = (
+  params: FunctionType['params'],
+  ...results: FunctionType['results'][number][]
+): FunctionType => ({
   params,
   results,
 });
@@ -41,6 +44,24 @@ export interface Runtime extends Paging {
   imports: Imports;
   /** (state, segment's offset in the state page, offset, bytes, access) → 1 with a fault pending, else 0. */
   segmentCheck: FunctionRef;
+}
+
+const SHARED_TYPES: Record<Exclude<keyof Runtime, 'imports'>, FunctionType> = {
+  raise: type(['i32', 'i32', 'i32']),
+  prepare: type(['i32', 'i64', 'i32', 'i32', 'i32'], 'i32'),
+  commit: type(['i32', 'i32', 'i32']),
+  guestPhysical: type(['i32', 'i32', 'i32'], 'i32'),
+  walk: type(['i32', 'i64', 'i32', 'i32'], 'i32'),
+  segmentCheck: type(['i32', 'i32', 'i64', 'i32', 'i32'], 'i32'),
+};
+
+/** The shared functions as imports from the interpreter's module: for modules of translated code. */
+export function importRuntime(m: ModuleBuilder): Runtime {
+  m.importMemory('host', 'memory', 1, 65536);
+  const from = (module: string, types: Record<string, FunctionType>): Record<string, FunctionRef> =>
+    Object.fromEntries(Object.entries(types).map(([name, t]) => [name, m.importFunction(module, name, t)]));
+  const imports = from('host', IMPORT_TYPES) as unknown as Imports;
+  return { imports, ...from('runtime', SHARED_TYPES) } as unknown as Runtime;
 }
 
 /** Declares imports and defines the shared functions; call it before any other function of the module. */

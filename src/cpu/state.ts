@@ -2,11 +2,12 @@
  * A virtual processor's state page as TypeScript sees it, and everything that is derived from it: execution
  * mode, stack width, code base. Whoever changes CR0, CR4, EFER, RFLAGS.TF/VM, CPL or a segment calls `refresh`.
  */
-import type { PhysicalMemory, SegmentRegister } from './processor.ts';
-import { Segment } from './processor.ts';
+
 import { CR0 } from '../x86/control-registers.ts';
 import { FLAG } from '../x86/flags.ts';
 import { ATTRIBUTE_DB, isLongMode, Mode, modeOf } from './mode.ts';
+import type { PhysicalMemory, SegmentRegister } from './processor.ts';
+import { Segment } from './processor.ts';
 import { ATTRIBUTE } from './segmentation.ts';
 import * as S from './state-layout.ts';
 
@@ -120,8 +121,22 @@ export class ProcessorState {
     this.set64(S.FLAG_RESULT, zero === 1 ? 0n : 1n);
     const sign = (value & FLAG.SF) !== 0 ? 1 : 0;
     const adjust = (value & FLAG.AF) !== 0 ? 8 : 0;
-    this.set32(S.FLAG_AUX, (carry << 31) | ((carry ^ overflow) << 30) | adjust | sign | ((parity ^ zero) << 8));
-    const system = FLAG.TF | FLAG.IF | FLAG.DF | FLAG.IOPL | FLAG.NT | FLAG.RF | FLAG.VM | FLAG.AC | FLAG.VIF | FLAG.VIP | FLAG.ID;
+    this.set32(
+      S.FLAG_AUX,
+      (carry << 31) | ((carry ^ overflow) << 30) | adjust | sign | ((parity ^ zero) << 8),
+    );
+    const system =
+      FLAG.TF |
+      FLAG.IF |
+      FLAG.DF |
+      FLAG.IOPL |
+      FLAG.NT |
+      FLAG.RF |
+      FLAG.VM |
+      FLAG.AC |
+      FLAG.VIF |
+      FLAG.VIP |
+      FLAG.ID;
     this.set32(S.FLAGS_SYSTEM, value & system);
   }
 
@@ -162,4 +177,3 @@ export class ProcessorState {
     this.set64(S.CODE_MASK, is64 ? ALL_ONES : MASK_32);
   }
 }
-

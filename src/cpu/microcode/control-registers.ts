@@ -11,7 +11,8 @@ import type { Core } from './core.ts';
 export const CR4_KNOWN =
   CR4.VME | CR4.PVI | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR |
   CR4.OSXMMEXCPT | CR4.FSGSBASE | CR4.OSXSAVE; // biome-ignore format: a set of bits
-const CR0_KNOWN = CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
+const CR0_KNOWN =
+  CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.ET | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG;
 
 /** What the processor object does when translations are no longer valid. */
 export interface ControlEffects {
@@ -135,7 +136,8 @@ export function writeDebug(core: Core, argument: number): number {
   const value = core.state.get64(gpr);
   const index = (at - S.DR) >> 3;
   if (index >= 6 && value >> 32n !== 0n) return core.fault(VECTOR.GP, 0);
-  const fixed = index === 6 ? (value & 0x1e00fn) | DR6_FIXED : index === 7 ? (value & 0xffff2fffn) | DR7_FIXED : value;
+  const fixed =
+    index === 6 ? (value & 0x1e00fn) | DR6_FIXED : index === 7 ? (value & 0xffff2fffn) | DR7_FIXED : value;
   core.state.set64(at, fixed);
   return Status.Next;
 }

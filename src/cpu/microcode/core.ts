@@ -3,10 +3,10 @@
  * undefined or false with a fault pending; microcode then returns `Status.Leave` with nothing done.
  */
 import { NO_ADDRESS } from '../paging.ts';
-import { Access } from '../processor.ts';
 import type { PhysicalMemory } from '../processor.ts';
-import type { ProcessorState } from '../state.ts';
+import { Access } from '../processor.ts';
 import { Status } from '../stage.ts';
+import type { ProcessorState } from '../state.ts';
 import * as S from '../state-layout.ts';
 
 /** The interpreter module's exports that microcode calls. */
@@ -105,7 +105,9 @@ export class Core {
     if (host === undefined) return undefined;
     const at = (k: number): bigint => {
       if (size === 8) return this.view.getBigUint64(host + 8 * k, true);
-      return BigInt(size === 4 ? this.view.getUint32(host + 4 * k, true) : this.view.getUint16(host + 2 * k, true));
+      return BigInt(
+        size === 4 ? this.view.getUint32(host + 4 * k, true) : this.view.getUint16(host + 2 * k, true),
+      );
     };
     return Array.from({ length: count }, (_, k) => at(k));
   }

@@ -34,7 +34,11 @@ export function decodeDescriptor(raw: bigint, selector: number, at: bigint): Des
 }
 
 /** The descriptor a selector names; undefined with `vector`(selector) pending where the table does not hold it. */
-export function readDescriptor(core: Core, selector: number, vector: number = VECTOR.GP): Descriptor | undefined {
+export function readDescriptor(
+  core: Core,
+  selector: number,
+  vector: number = VECTOR.GP,
+): Descriptor | undefined {
   const { state } = core;
   const local = (selector & 4) !== 0;
   const ldtr = state.segment(Segment.LDTR);
@@ -91,7 +95,12 @@ export function loadSegment(core: Core, index: number, selector: number): number
     const old = state.segment(index);
     // Intel processors keep FS and GS bases of a null selector at 0.
     const attributes = index === Segment.SS ? (cpl << 5) | NULL_ATTRIBUTES : NULL_ATTRIBUTES;
-    state.setSegment(index, { selector, base: index >= Segment.FS ? 0n : old.base & 0n, limit: 0, attributes });
+    state.setSegment(index, {
+      selector,
+      base: index >= Segment.FS ? 0n : old.base & 0n,
+      limit: 0,
+      attributes,
+    });
     state.refresh();
     return Status.Next;
   }
@@ -158,7 +167,12 @@ export function dropInnerSegments(core: Core): void {
     if ((selector & 0xfffc) === 0) continue;
     const conformingCode = isCode(attributes) && isConforming(attributes);
     if (conformingCode || dplOf(attributes) >= state.cpl) continue;
-    state.setSegment(index, { selector: 0, base: index >= Segment.FS && state.longMode ? base : 0n, limit: 0, attributes: 0 });
+    state.setSegment(index, {
+      selector: 0,
+      base: index >= Segment.FS && state.longMode ? base : 0n,
+      limit: 0,
+      attributes: 0,
+    });
   }
 }
 

@@ -34,7 +34,9 @@ function directTarget(core: Core, selector: number): Descriptor | undefined {
   const { attributes } = cs;
   if (isSystem(attributes) || !isCode(attributes)) return refuse(VECTOR.GP, error);
   const dpl = dplOf(attributes);
-  const allowed = isConforming(attributes) ? dpl <= state.cpl : (selector & RPL) <= state.cpl && dpl === state.cpl;
+  const allowed = isConforming(attributes)
+    ? dpl <= state.cpl
+    : (selector & RPL) <= state.cpl && dpl === state.cpl;
   if (!allowed) return refuse(VECTOR.GP, error);
   if (state.longMode && (attributes & 0x6000) === 0x6000) return refuse(VECTOR.GP, error);
   if (!isPresent(attributes)) return refuse(VECTOR.NP, error);
@@ -138,8 +140,7 @@ function returnStack(core: Core, selector: number, cpl: number, cs: Descriptor):
   const error = selector & 0xfffc;
   if (error === 0) {
     const is64 = core.state.longMode && (cs.attributes & 0x2000) !== 0;
-    if (is64 && cpl !== 3)
-      return { selector, base: 0n, limit: 0, attributes: cpl << 5, at: 0n, raw: 0n };
+    if (is64 && cpl !== 3) return { selector, base: 0n, limit: 0, attributes: cpl << 5, at: 0n, raw: 0n };
     core.fault(VECTOR.GP, 0);
     return undefined;
   }
@@ -232,7 +233,12 @@ function returnToVirtual8086(core: Core, words: bigint[], from: bigint): number 
   state.rflags = Number(words[2]! & 0xffffffffn) | FLAG.VM;
   state.set32(S.CPL, 3);
   const load = (index: number, selector: bigint): void =>
-    state.setSegment(index, { selector: Number(selector & 0xffffn), base: (selector & 0xffffn) << 4n, limit: 0xffff, attributes: 0xf3 });
+    state.setSegment(index, {
+      selector: Number(selector & 0xffffn),
+      base: (selector & 0xffffn) << 4n,
+      limit: 0xffff,
+      attributes: 0xf3,
+    });
   load(Segment.CS, words[1]!);
   load(Segment.SS, more[1]!);
   load(Segment.ES, more[2]!);

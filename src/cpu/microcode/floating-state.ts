@@ -186,13 +186,19 @@ export class FloatingState {
   /** 512-byte FXSAVE64 image, for the host. */
   save(): Uint8Array {
     const image = new Uint8Array(FX_BYTES);
-    saveFxImage(this.core.view, this.core.state.address, new DataView(image.buffer), { wide: true, xmmCount: 16 });
+    saveFxImage(this.core.view, this.core.state.address, new DataView(image.buffer), {
+      wide: true,
+      xmmCount: 16,
+    });
     return image;
   }
   restore(image: Uint8Array): boolean {
     const copy = new Uint8Array(FX_BYTES);
     copy.set(image.subarray(0, FX_BYTES));
-    return restoreFxImage(this.core.view, this.core.state.address, new DataView(copy.buffer), { wide: true, xmmCount: 16 });
+    return restoreFxImage(this.core.view, this.core.state.address, new DataView(copy.buffer), {
+      wide: true,
+      xmmCount: 16,
+    });
   }
   reset(): void {
     resetFloatingPoint(this.core.view, this.core.state.address);
@@ -205,4 +211,3 @@ function initialImage(): Uint8Array {
   new DataView(image.buffer).setUint16(0, 0x037f, true);
   return image;
 }
-

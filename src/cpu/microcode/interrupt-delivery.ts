@@ -9,7 +9,15 @@ import { EXIT_MARK } from '../paging.ts';
 import { Segment } from '../processor.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut, isCanonical } from './core.ts';
-import { type Descriptor, dplOf, isCode, isConforming, isPresent, isSystem, readDescriptor } from './descriptors.ts';
+import {
+  type Descriptor,
+  dplOf,
+  isCode,
+  isConforming,
+  isPresent,
+  isSystem,
+  readDescriptor,
+} from './descriptors.ts';
 
 /** What caused the delivery: decides about the gate's privilege check and the EXT bit of nested faults. */
 export type Cause = 'software' | 'exception' | 'external';
@@ -37,7 +45,9 @@ function readGate(core: Core, vector: number, cause: Cause): Gate | undefined {
   const low = words[0]!;
   const attributes = Number((low >> 40n) & 0xffn);
   const type = attributes & 0x1f;
-  const valid = long ? type === 0xe || type === 0xf : type === 5 || type === 6 || type === 7 || type === 0xe || type === 0xf;
+  const valid = long
+    ? type === 0xe || type === 0xf
+    : type === 5 || type === 6 || type === 7 || type === 0xe || type === 0xf;
   if (!valid || (cause === 'software' && dplOf(attributes) < state.cpl)) {
     core.fault(VECTOR.GP, error);
     return undefined;
@@ -70,7 +80,11 @@ function readHandlerSegment(core: Core, gate: Gate, cause: Cause): Descriptor | 
   }
   const { attributes } = cs;
   const is64 = (attributes & 0x2000) !== 0 && (attributes & 0x4000) === 0;
-  const ok = !isSystem(attributes) && isCode(attributes) && dplOf(attributes) <= core.state.cpl && (!core.state.longMode || is64);
+  const ok =
+    !isSystem(attributes) &&
+    isCode(attributes) &&
+    dplOf(attributes) <= core.state.cpl &&
+    (!core.state.longMode || is64);
   if (!ok) {
     core.fault(VECTOR.GP, error);
     return undefined;
@@ -103,7 +117,13 @@ export function taskStack64(core: Core, level: number, ist: number): bigint | un
 const handlerFlags = (flags: number, interruptGate: boolean): number =>
   flags & ~(FLAG.TF | FLAG.NT | FLAG.RF | FLAG.VM | (interruptGate ? FLAG.IF : 0));
 
-function deliver64(core: Core, gate: Gate, cs: Descriptor, error: number | undefined, rflags: number): boolean {
+function deliver64(
+  core: Core,
+  gate: Gate,
+  cs: Descriptor,
+  error: number | undefined,
+  rflags: number,
+): boolean {
   const { state } = core;
   const target = isConforming(cs.attributes) ? state.cpl : dplOf(cs.attributes);
   const inner = target < state.cpl;
@@ -119,7 +139,13 @@ function deliver64(core: Core, gate: Gate, cs: Descriptor, error: number | undef
     return false;
   }
   const ss = state.segment(Segment.SS);
-  const frame = [BigInt(ss.selector), state.gpr(4), BigInt(rflags >>> 0), BigInt(state.segment(Segment.CS).selector), state.rip];
+  const frame = [
+    BigInt(ss.selector),
+    state.gpr(4),
+    BigInt(rflags >>> 0),
+    BigInt(state.segment(Segment.CS).selector),
+    state.rip,
+  ];
   if (error !== undefined) frame.push(BigInt(error));
   if (!core.pushAll(rsp, 8, frame, target === 3)) return false;
   state.setGpr(4, rsp - BigInt(8 * frame.length));
@@ -187,7 +213,13 @@ function currentStack(core: Core): Stack {
   return { ss: undefined, base: ss.base, bits: ss.attributes & 0x4000 ? 32 : 16, pointer: core.state.gpr(4) };
 }
 
-function deliverLegacy(core: Core, gate: Gate, cs: Descriptor, error: number | undefined, rflags: number): boolean {
+function deliverLegacy(
+  core: Core,
+  gate: Gate,
+  cs: Descriptor,
+  error: number | undefined,
+  rflags: number,
+): boolean {
   const { state } = core;
   const target = isConforming(cs.attributes) ? state.cpl : dplOf(cs.attributes);
   const fromVirtual = state.virtual8086;
@@ -201,7 +233,8 @@ function deliverLegacy(core: Core, gate: Gate, cs: Descriptor, error: number | u
   const size: Bytes = gate.type & 8 ? 4 : 2;
   const frame: bigint[] = [];
   const selectorOf = (index: number): bigint => BigInt(state.segment(index).selector);
-  if (fromVirtual) for (const k of [Segment.GS, Segment.FS, Segment.DS, Segment.ES]) frame.push(selectorOf(k));
+  if (fromVirtual)
+    for (const k of [Segment.GS, Segment.FS, Segment.DS, Segment.ES]) frame.push(selectorOf(k));
   if (inner) frame.push(selectorOf(Segment.SS), state.gpr(4));
   frame.push(BigInt(rflags >>> 0), selectorOf(Segment.CS), state.rip);
   if (error !== undefined) frame.push(BigInt(error));
@@ -252,7 +285,8 @@ export function deliver(core: Core, vector: number, cause: Cause, error?: number
   const cs = readHandlerSegment(core, gate, cause);
   if (!cs) return false;
   // RF is set in the image that faults push, so that a breakpoint does not hit twice.
-  const faulting = cause === 'exception' && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF;
+  const faulting =
+    cause === 'exception' && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF;
   const rflags = state.rflags | (faulting ? FLAG.RF : 0);
   const run = state.longMode ? deliver64 : deliverLegacy;
   return run(core, gate, cs, error, rflags);

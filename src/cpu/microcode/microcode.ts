@@ -6,8 +6,8 @@ import { Access, Exit, Segment } from '../processor.ts';
 import { RECORD_IMMEDIATE } from '../record.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
-import * as control from './control-registers.ts';
 import type { ControlEffects } from './control-registers.ts';
+import * as control from './control-registers.ts';
 import type { Core, InterpreterExports } from './core.ts';
 import { decimalAdjust } from './decimal.ts';
 import { loadAccessRights, loadLdt, loadLimit, loadSegment, loadTask, verify } from './descriptors.ts';
@@ -67,7 +67,8 @@ function segmentLoads(c: MicrocodeContext): Record<number, Handler> {
     return status;
   };
   return {
-    [Operation.LoadSegment]: (_bits, index) => (index === Segment.CS ? core.fault(VECTOR.UD) : thenNext(c, load(index))),
+    [Operation.LoadSegment]: (_bits, index) =>
+      index === Segment.CS ? core.fault(VECTOR.UD) : thenNext(c, load(index)),
     [Operation.PopSegment]: (_bits, index) => {
       const after = core.state.get64(S.SCRATCH + 8);
       const status = load(index);
@@ -112,7 +113,8 @@ function softwareInterrupt(c: MicrocodeContext, vector: number, cause: 'software
   const { core } = c;
   const { state } = core;
   const { rip } = state;
-  if (state.virtual8086 && cause === 'software' && ((state.rflags >> 12) & 3) < 3) return core.fault(VECTOR.GP, 0);
+  if (state.virtual8086 && cause === 'software' && ((state.rflags >> 12) & 3) < 3)
+    return core.fault(VECTOR.GP, 0);
   state.rip = core.nextRip;
   if (deliver(core, vector, cause)) return Status.Jumped;
   state.rip = rip;
@@ -280,7 +282,9 @@ function checkSecondPage(c: MicrocodeContext, record: number): number {
 }
 
 /** All operations by number; an operation without an entry is a bug of ours and raises #UD in the guest. */
-export function buildMicrocode(c: MicrocodeContext): (operation: number, bits: number, argument: number) => number {
+export function buildMicrocode(
+  c: MicrocodeContext,
+): (operation: number, bits: number, argument: number) => number {
   const table: (Handler | undefined)[] = [];
   const entries = { ...segmentLoads(c), ...transfers(c), ...hostExits(c), ...systemState(c) };
   for (const [operation, handler] of Object.entries(entries)) table[Number(operation)] = handler;

@@ -22,8 +22,18 @@ const RF_AND_VM = FLAG.RF | FLAG.VM;
 function flatSegments(core: Core, selector: number, stackSelector: number, cpl: number, wide: boolean): void {
   const { state } = core;
   const dpl = cpl << 5;
-  state.setSegment(Segment.CS, { selector, base: 0n, limit: 0xffffffff, attributes: CODE | dpl | (wide ? L : D) });
-  state.setSegment(Segment.SS, { selector: stackSelector, base: 0n, limit: 0xffffffff, attributes: DATA | dpl });
+  state.setSegment(Segment.CS, {
+    selector,
+    base: 0n,
+    limit: 0xffffffff,
+    attributes: CODE | dpl | (wide ? L : D),
+  });
+  state.setSegment(Segment.SS, {
+    selector: stackSelector,
+    base: 0n,
+    limit: 0xffffffff,
+    attributes: DATA | dpl,
+  });
   state.set32(S.CPL, cpl);
 }
 

@@ -2,8 +2,8 @@
 import { i32, i64, select, type Value } from '../../support/wasm/values.ts';
 import { VECTOR } from '../../x86/exceptions.ts';
 import { Operation } from '../microcode/operations.ts';
-import { SCRATCH as SCRATCH_DIVISOR } from '../state-layout.ts';
 import { type IntegerBits, mask, type Semantics, type Stage, signExtend, zeroExtend } from '../stage.ts';
+import { SCRATCH as SCRATCH_DIVISOR } from '../state-layout.ts';
 import {
   addCarries,
   carryFlag,
@@ -122,10 +122,7 @@ function multiplyHigh(s: Stage, a: Value, b: Value, signed: boolean): Value {
   const middle = f.let(i64.add(i64.mul(al, bh), low32(cross)));
   const unsigned = i64.add(i64.add(i64.mul(ah, bh), high32(cross)), high32(middle));
   if (!signed) return f.let(unsigned);
-  const correction = i64.add(
-    i64.and(i64.shrS(a, i64.const(63)), b),
-    i64.and(i64.shrS(b, i64.const(63)), a),
-  );
+  const correction = i64.add(i64.and(i64.shrS(a, i64.const(63)), b), i64.and(i64.shrS(b, i64.const(63)), a));
   return f.let(i64.sub(unsigned, correction));
 }
 
@@ -162,7 +159,9 @@ const multiplyInto = (s: Stage, x: number, y: number): void => {
   const b = f.let(signExtend(s.read(y), bits));
   const low = f.let(i64.mul(a, b));
   const fits =
-    bits === 64 ? i64.eq(multiplyHigh(s, a, b, true), i64.shrS(low, i64.const(63))) : i64.eq(low, signExtend(low, bits));
+    bits === 64
+      ? i64.eq(multiplyHigh(s, a, b, true), i64.shrS(low, i64.const(63)))
+      : i64.eq(low, signExtend(low, bits));
   const overflow = f.let(i32.eqz(fits));
   setResultCarryOverflow(s, bits, low, overflow, overflow);
   s.write(0, low);
@@ -187,7 +186,8 @@ const divide =
       divide64(s, divisor, signed);
       return;
     }
-    const wide = bits === 8 ? s.gpr(RAX, 16) : i64.or(s.gpr(RAX, bits), i64.shl(s.gpr(RDX, bits), i64.const(bits)));
+    const wide =
+      bits === 8 ? s.gpr(RAX, 16) : i64.or(s.gpr(RAX, bits), i64.shl(s.gpr(RDX, bits), i64.const(bits)));
     const dividend = f.let(extend(wide, (bits * 2) as IntegerBits));
     if (signed && bits === 32) {
       const minimum = i64.eq(dividend, i64.const(-(1n << 63n)));
@@ -228,7 +228,6 @@ function divide64(s: Stage, divisor: Value, signed: boolean): void {
     'likely',
   );
 }
-
 
 const compareExchange: Semantics = (s) => {
   const { f } = s;

@@ -1,7 +1,7 @@
 /** Near branches, calls and returns, loops. Far transfers are microcode. */
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
 import { Operation } from '../microcode/operations.ts';
-import { type Semantics, type Stage } from '../stage.ts';
+import type { Semantics, Stage } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { CONDITION, zeroFlag } from './flags.ts';
 import { popInto, push, stackPointer } from './stack.ts';
@@ -103,10 +103,12 @@ const loopWhile =
     s.f.if(condition ? i32.and(more, condition(s)) : more, () => s.jumpRelative(0));
   };
 
-const far = (operation: number): Semantics => (s) => {
-  s.setField('i64', S.SCRATCH, s.form.shapes.length > 0 ? s.immediate(0) : i64.const(0));
-  s.microcode(operation);
-};
+const far =
+  (operation: number): Semantics =>
+  (s) => {
+    s.setField('i64', S.SCRATCH, s.form.shapes.length > 0 ? s.immediate(0) : i64.const(0));
+    s.microcode(operation);
+  };
 
 const loadFarPointer =
   (segment: number): Semantics =>
@@ -144,4 +146,3 @@ export const controlFlow: Record<string, Semantics> = {
   jcxz: (s) => s.f.if(i64.eqz(counter(s)), () => s.jumpRelative(0)),
   ...Object.fromEntries(Object.keys(CONDITION).map((name) => [`j${name}`, conditionalJump(name)])),
 };
-

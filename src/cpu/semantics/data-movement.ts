@@ -15,7 +15,13 @@ const RBP = 5;
 
 const selector = (s: Stage, k: number): Value => {
   const { base, offset } = s.place(k);
-  return s.f.let({ type: 'i64', kind: 'load', code: [0x33, 0], address: base, offset: offset + S.SEGMENT_SELECTOR });
+  return s.f.let({
+    type: 'i64',
+    kind: 'load',
+    code: [0x33, 0],
+    address: base,
+    offset: offset + S.SEGMENT_SELECTOR,
+  });
 };
 
 /** MOV in all its forms: general, to and from segment, control and debug registers. */
@@ -87,7 +93,10 @@ function popMemory(s: Stage): void {
   s.setGpr(RSP, 64, pointerAfter);
   // The address is formed now; should the store fault, `leave` must find the old pointer.
   s.setField('i64', S.SCRATCH + 0x200, before);
-  s.guarded(() => s.write(0, value), () => s.setGpr(RSP, 64, before));
+  s.guarded(
+    () => s.write(0, value),
+    () => s.setGpr(RSP, 64, before),
+  );
 }
 
 const moveExtended =
@@ -175,7 +184,12 @@ export const dataMovement: Record<string, Semantics> = {
   cmpxchg8b: compareExchangePair,
   cmpxchg16b: compareExchangePair,
   lahf: (s) =>
-    s.f.store('i32_8', s.state, S.GPR + 1, i32.or(i32.and(packFlags(s), i32.const(setFlagImage)), i32.const(FLAG.FIXED))),
+    s.f.store(
+      'i32_8',
+      s.state,
+      S.GPR + 1,
+      i32.or(i32.and(packFlags(s), i32.const(setFlagImage)), i32.const(FLAG.FIXED)),
+    ),
   sahf: (s) => {
     const ah = s.f.let(s.field('i32_8u', S.GPR + 1));
     const kept = i32.and(packFlags(s), i32.const(FLAG.OF));
@@ -189,4 +203,3 @@ export const dataMovement: Record<string, Semantics> = {
     ]),
   ),
 };
-

@@ -4,7 +4,7 @@ import { VECTOR } from '../../x86/exceptions.ts';
 import { FLAG } from '../../x86/flags.ts';
 import { Operation } from '../microcode/operations.ts';
 import { Mode } from '../mode.ts';
-import { type Semantics, type Stage } from '../stage.ts';
+import type { Semantics, Stage } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { carryFlag, packFlags, setCarry, unpackArithmetic } from './flags.ts';
 import { popInto, push } from './stack.ts';
@@ -12,12 +12,14 @@ import { popInto, push } from './stack.ts';
 const RSP = 4;
 const system = (s: Stage): Value => s.field('i32', S.FLAGS_SYSTEM);
 const iopl = (s: Stage): Value => i32.and(i32.shrU(system(s), i32.const(12)), i32.const(3));
-const setSystem = (s: Stage, bit: number): void => s.setField('i32', S.FLAGS_SYSTEM, i32.or(system(s), i32.const(bit)));
+const setSystem = (s: Stage, bit: number): void =>
+  s.setField('i32', S.FLAGS_SYSTEM, i32.or(system(s), i32.const(bit)));
 const clearSystem = (s: Stage, bit: number): void =>
   s.setField('i32', S.FLAGS_SYSTEM, i32.and(system(s), i32.const(~bit)));
 
 /** CLI, STI: #GP where the privilege is above IOPL (virtual-8086 mode counts as 3). */
-const requireIoPrivilege = (s: Stage): void => s.raiseIf(i32.gtU(s.field('i32', S.CPL), iopl(s)), VECTOR.GP, 0);
+const requireIoPrivilege = (s: Stage): void =>
+  s.raiseIf(i32.gtU(s.field('i32', S.CPL), iopl(s)), VECTOR.GP, 0);
 
 const sti: Semantics = (s) => {
   requireIoPrivilege(s);
@@ -57,7 +59,12 @@ const popf: Semantics = (s) => {
   unpackArithmetic(s, image);
   s.setField('i32', S.FLAGS_SYSTEM, i32.and(next, i32.const(~FLAG.RF)));
   const changed = i32.xor(old, next);
-  f.if(i32.and(changed, i32.const(FLAG.TF)), () => s.microcode(Operation.FlagsChanged), undefined, 'unlikely');
+  f.if(
+    i32.and(changed, i32.const(FLAG.TF)),
+    () => s.microcode(Operation.FlagsChanged),
+    undefined,
+    'unlikely',
+  );
   f.if(i32.and(changed, i32.const(FLAG.IF)), () => s.finishBlock());
 };
 

@@ -12,7 +12,7 @@
  */
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
 import { ARITHMETIC_FLAGS, FLAG } from '../../x86/flags.ts';
-import { type IntegerBits, signExtend, type Stage } from '../stage.ts';
+import { type IntegerBits, type Stage, signExtend } from '../stage.ts';
 import { FLAG_AUX, FLAG_RESULT, FLAGS_SYSTEM } from '../state-layout.ts';
 
 const AF = 8;
@@ -62,7 +62,13 @@ export function setStepFlags(s: Stage, bits: IntegerBits, carries: Value, result
 }
 
 /** Result flags from `result`; CF and OF are i32 values 0 or 1; AF = 0. */
-export function setResultCarryOverflow(s: Stage, bits: IntegerBits, result: Value, cf: Value, of: Value): void {
+export function setResultCarryOverflow(
+  s: Stage,
+  bits: IntegerBits,
+  result: Value,
+  cf: Value,
+  of: Value,
+): void {
   setResult(s, bits, result);
   s.setField('i32', FLAG_AUX, carryOverflowAux(cf, of, s));
 }
@@ -102,7 +108,8 @@ export const parityFlag = (s: Stage): Value => {
   const low = i32.and(i32.xor(i32.wrap(s.field('i64', FLAG_RESULT)), correction), i32.const(0xff));
   return i32.eqz(i32.and(i32.popcnt(low), i32.const(1)));
 };
-export const adjustFlag = (s: Stage): Value => i32.and(i32.shrU(s.field('i32', FLAG_AUX), i32.const(3)), i32.const(1));
+export const adjustFlag = (s: Stage): Value =>
+  i32.and(i32.shrU(s.field('i32', FLAG_AUX), i32.const(3)), i32.const(1));
 
 const not = (value: Value): Value => i32.eqz(value);
 const less = (s: Stage): Value => i32.xor(s.f.let(signFlag(s)), overflowFlag(s));
@@ -142,8 +149,7 @@ export const packFlags = (s: Stage): Value => i32.or(packArithmetic(s), s.field(
 /** Sets the arithmetic flags from their RFLAGS places (i32). */
 export function unpackArithmetic(s: Stage, value: Value): void {
   const flags = s.f.let(value);
-  const bit = (flag: number): Value =>
-    i32.and(i32.shrU(flags, i32.const(Math.log2(flag))), i32.const(1));
+  const bit = (flag: number): Value => i32.and(i32.shrU(flags, i32.const(Math.log2(flag))), i32.const(1));
   // The result is 0 (ZF) or 1; the corrections then make SF and PF what they must be.
   s.setField('i64', FLAG_RESULT, i64.extendU(i32.xor(bit(FLAG.ZF), i32.const(1))));
   const corrections = i32.or(bit(FLAG.SF), i32.shl(i32.xor(bit(FLAG.PF), bit(FLAG.ZF)), i32.const(8)));

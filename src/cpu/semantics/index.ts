@@ -12,12 +12,12 @@ import { sseConvert } from './sse-convert.ts';
 import { sseString } from './sse-string.ts';
 import { strings } from './strings.ts';
 import { system } from './system.ts';
-import { x87 } from './x87.ts';
 import { vectorInteger } from './vector-integer.ts';
 import { vectorMove } from './vector-move.ts';
 import { mmxAwareAll } from './vector-operands.ts';
 import { vectorShift } from './vector-shift.ts';
 import { vectorShuffle } from './vector-shuffle.ts';
+import { x87 } from './x87.ts';
 
 export const semantics: Readonly<Record<string, Semantics>> = {
   ...arithmetic,

@@ -136,12 +136,24 @@ function doubleShift16(s: Stage, a: Value, source: Value, count: Value, left: bo
     // dest:source:dest, 48 bits; the result is the window that starts `count` bits further right.
     const wide = f.let(i64.or(at(a, 32), i64.or(at(source, 16), a)));
     const result = f.let(zeroExtend(i64.shrU(wide, i64.sub(i64.const(32), count)), 16));
-    setResultCarryOverflow(s, 16, result, bit(wide, i64.sub(i64.const(48), count)), i32.xor(topBit(a, 16), topBit(result, 16)));
+    setResultCarryOverflow(
+      s,
+      16,
+      result,
+      bit(wide, i64.sub(i64.const(48), count)),
+      i32.xor(topBit(a, 16), topBit(result, 16)),
+    );
     return result;
   }
   const wide = f.let(i64.or(a, i64.or(at(source, 16), at(a, 32))));
   const result = f.let(zeroExtend(i64.shrU(wide, count), 16));
-  setResultCarryOverflow(s, 16, result, bit(wide, i64.sub(count, i64.const(1))), i32.xor(topBit(a, 16), topBit(result, 16)));
+  setResultCarryOverflow(
+    s,
+    16,
+    result,
+    bit(wide, i64.sub(count, i64.const(1))),
+    i32.xor(topBit(a, 16), topBit(result, 16)),
+  );
   return result;
 }
 
@@ -156,4 +168,3 @@ export const shifts: Record<string, Semantics> = {
   shld: doubleShift(true),
   shrd: doubleShift(false),
 };
-

@@ -1,6 +1,6 @@
 /** The stack as PUSH, POP, CALL and RET see it: 64-bit in 64-bit code, else as wide as SS.B says. */
 import { i64, type Value } from '../../support/wasm/values.ts';
-import { type IntegerBits, type Stage } from '../stage.ts';
+import type { IntegerBits, Stage } from '../stage.ts';
 import { STACK_BASE, STACK_MASK } from '../state-layout.ts';
 
 const RSP = 4;

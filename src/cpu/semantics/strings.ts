@@ -6,7 +6,7 @@
 import { i32, i64, select, type Value } from '../../support/wasm/values.ts';
 import { FLAG } from '../../x86/flags.ts';
 import { Operation } from '../microcode/operations.ts';
-import { type Semantics, type Stage } from '../stage.ts';
+import type { Semantics, Stage } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { setSubFlags, zeroFlag } from './flags.ts';
 
@@ -113,7 +113,13 @@ function moveRun(op: StringOperation, source: Value, destination: Value, element
         const kind = ({ 8: 'i64_8', 16: 'i64_16', 32: 'i64_32', 64: 'i64' } as const)[s.bits];
         const load = { 8: 0x31, 16: 0x33, 32: 0x35, 64: 0x29 }[s.bits];
         f.loop((again) => {
-          const value: Value = { type: 'i64', kind: 'load', code: [load, 0], address: i32.add(from, at.get), offset: 0 };
+          const value: Value = {
+            type: 'i64',
+            kind: 'load',
+            code: [load, 0],
+            address: i32.add(from, at.get),
+            offset: 0,
+          };
           f.store(kind, i32.add(to, at.get), 0, value);
           f.set(at, i32.add(at.get, i32.const(op.bytes)));
           f.branchIf(again, i32.ltU(at.get, size));
@@ -223,8 +229,7 @@ const lods: Semantics = (s) => {
 };
 
 /** REPE goes on while equal, REPNE while not. */
-const wanted = (s: Stage) => (): Value =>
-  s.form.repeat === 'rep' ? zeroFlag(s) : i32.eqz(zeroFlag(s));
+const wanted = (s: Stage) => (): Value => (s.form.repeat === 'rep' ? zeroFlag(s) : i32.eqz(zeroFlag(s)));
 
 const cmps: Semantics = (s) => {
   const op = new StringOperation(s);

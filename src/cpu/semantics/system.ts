@@ -4,7 +4,7 @@ import { CR4 } from '../../x86/control-registers.ts';
 import { VECTOR } from '../../x86/exceptions.ts';
 import { Operation } from '../microcode/operations.ts';
 import { Segment } from '../processor.ts';
-import { type Semantics, type Stage } from '../stage.ts';
+import type { Semantics, Stage } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { packFlags, unpackArithmetic } from './flags.ts';
 
@@ -21,13 +21,15 @@ const plain =
 const port =
   (operation: number, portOperand: number): Semantics =>
   (s) => {
-    const number = s.shape(portOperand) === 'i' ? i64.and(s.read(portOperand), i64.const(0xff)) : s.gpr(RDX, 16);
+    const number =
+      s.shape(portOperand) === 'i' ? i64.and(s.read(portOperand), i64.const(0xff)) : s.gpr(RDX, 16);
     s.setField('i64', S.SCRATCH, number);
     const size = s.shape(1 - portOperand) === 'r8' ? 1 : s.shape(1 - portOperand) === 'r16' ? 2 : 4;
     s.microcode(operation, i32.const(size));
   };
 
-const base = (s: Stage, segment: number): Value => s.field('i64', S.SEGMENT + segment * S.SEGMENT_SIZE + S.SEGMENT_BASE);
+const base = (s: Stage, segment: number): Value =>
+  s.field('i64', S.SEGMENT + segment * S.SEGMENT_SIZE + S.SEGMENT_BASE);
 
 const swapgs: Semantics = (s) => {
   const old = s.f.let(base(s, Segment.GS));
@@ -55,7 +57,10 @@ const requireFsgsbase = (s: Stage): void =>
 
 /** RDTSC: #GP at user level when CR4.TSD is set. */
 function readTsc(s: Stage): void {
-  const restricted = i32.and(i32.ne(s.field('i32', S.CPL), i32.const(0)), i32.shrU(s.field('i32', S.CR4), i32.const(2)));
+  const restricted = i32.and(
+    i32.ne(s.field('i32', S.CPL), i32.const(0)),
+    i32.shrU(s.field('i32', S.CR4), i32.const(2)),
+  );
   s.raiseIf(i32.and(restricted, i32.const(1)), VECTOR.GP, 0);
   const ticks = i64.truncSatF64U(s.f.call(s.runtime.imports.readTsc, s.state));
   const now = s.f.let(i64.add(ticks, s.field('i64', S.TSC_OFFSET)));
@@ -240,4 +245,3 @@ export const system: Record<string, Semantics> = {
     ]),
   ),
 };
-

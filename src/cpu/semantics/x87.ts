@@ -1,12 +1,11 @@
 /** x87 instructions: decoded here, executed by cpu/floating-point through the microcode. */
 import { i32, i64 } from '../../support/wasm/values.ts';
-import { x87Rows } from '../instructions/rows-x87.ts';
 import { allForms, type Form } from '../instructions/forms.ts';
+import { x87Rows } from '../instructions/rows-x87.ts';
 import { Operation } from '../microcode/operations.ts';
-import { unpackArithmetic } from './flags.ts';
 import type { Semantics, Stage } from '../stage.ts';
-import { CONDITION } from './flags.ts';
 import * as S from '../state-layout.ts';
+import { CONDITION, unpackArithmetic } from './flags.ts';
 
 const mnemonics = [...new Set(['fwait', ...x87Rows.map(([mnemonic]) => mnemonic)])];
 const names = new Set(mnemonics);

@@ -1,24 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { decode } from '../../../src/cpu/instructions/decode.ts';
 import { FAMILIES } from './coverage.ts';
-import { type Placement, ProcessorUnderTest } from './processor-under-test.ts';
-import { replay } from './replay.ts';
-import { readVectors, type Vector } from './vector-format.ts';
-
-const vectorsOf = (family: string): Iterable<Vector> =>
-  readVectors(readFileSync(join(import.meta.dirname, 'vectors', `${family}.bin.gz`)));
-
-function failuresOf(vectors: Iterable<Vector>, placement: Placement): string[] {
-  // MXCSR's sticky flags: see src/cpu/semantics/sse-control.ts.
-  return replay(vectors, new ProcessorUnderTest(placement), { stickyFlags: 'unless-default' })
-    .filter(({ failures }) => failures > 0)
-    .map(({ form, cases, failures, example }) => `${form} ${failures}/${cases} ${example}`);
-}
+import { ProcessorUnderTest } from './processor-under-test.ts';
+import type { Vector } from './vector-format.ts';
+import { failuresOf, vectorsOf } from './vector-suite.ts';
 
 test.each(FAMILIES)('the interpreter agrees with the real processor on every %s vector', (family) => {
-  expect(failuresOf(vectorsOf(family), 'in-page')).toEqual([]);
+  expect(failuresOf(vectorsOf(family), new ProcessorUnderTest())).toEqual([]);
 });
 
 /** Vectors whose result doesn't depend on where the instruction lies, every fifth of them. */
@@ -35,5 +23,5 @@ function* movableVectors(): Generator<Vector> {
 }
 
 test('an instruction that crosses a page does what it does within one', () => {
-  expect(failuresOf(movableVectors(), 'crossing')).toEqual([]);
+  expect(failuresOf(movableVectors(), new ProcessorUnderTest('crossing'))).toEqual([]);
 });

@@ -3,7 +3,7 @@
  * data pages, and every exception intercepted, so that a fault comes back as an exit.
  */
 
-import { AREA_SIZE, createProcessor } from '../../../src/cpu/create-processor.ts';
+import { AREA_SIZE, createProcessor, type ProcessorOptions } from '../../../src/cpu/create-processor.ts';
 import { decode } from '../../../src/cpu/instructions/decode.ts';
 import {
   type CodeHolder,
@@ -126,7 +126,7 @@ export class ProcessorUnderTest implements CpuUnderTest {
   readonly #placement: Placement;
   /** How far behind CODE_ADDRESS the instruction lies. */
   #shift = 0;
-  constructor(placement: Placement = 'in-page') {
+  constructor(placement: Placement = 'in-page', options: ProcessorOptions = {}) {
     this.#placement = placement;
     const physical = new TestMemory();
     this.#physical = physical;
@@ -134,7 +134,7 @@ export class ProcessorUnderTest implements CpuUnderTest {
     for (const page of [CODE_PAGE, SECOND_CODE_PAGE])
       physical.bytes.fill(HLT, page * 4096, page * 4096 + 4096);
     writePageTables(physical);
-    this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096);
+    this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096, options);
     enterUserMode(this.#processor);
   }
 
