@@ -18,8 +18,8 @@ function reason() {
   for (const [path, entry] of Object.entries(wanted?.packages ?? {})) {
     if (path === '' || entry.link) continue;
     const installed = present.packages?.[path];
-    if (installed?.version !== entry.version && !(entry.optional && !fits(entry)))
-      return `${path} is missing or old`;
+    if (!installed && entry.optional && !wantedHere(entry)) continue;
+    if (installed?.version !== entry.version) return `${path} is missing or old`;
     if (installed && !existsSync(join(root, path))) return `${path} is gone`;
   }
   return undefined;
@@ -30,8 +30,12 @@ function lock(path) {
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
 }
 
-/** Whether an optional package is one for this machine. */
-function fits(entry) {
+/**
+ * Whether an optional package is one for this machine. One that names no platform came with another that does, and is
+ * not missed.
+ */
+function wantedHere(entry) {
+  if (!entry.os && !entry.cpu) return false;
   if (entry.libc && !entry.libc.includes(isMusl() ? 'musl' : 'glibc')) return false;
   const names = (value, otherwise) => [value ?? otherwise].flat();
   return (

@@ -3,12 +3,13 @@
  * together behind the seam of processor.ts.
  */
 import { CR0, EFER } from '../x86/control-registers.ts';
-import { HAS_ERROR_CODE } from '../x86/exceptions.ts';
+import { HAS_ERROR_CODE, VECTOR } from '../x86/exceptions.ts';
 import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
 import { cpuid } from './cpuid.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
 import { decode } from './instructions/decode.ts';
+import type { DecodeResult } from './instructions/instruction.ts';
 import { buildInterpreter } from './interpreter.ts';
 import {
   AREA_BLOCK_TABLE,
@@ -17,13 +18,13 @@ import {
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
 } from './logical-processor-area.ts';
-import { Core, type InterpreterExports } from './microcode/core.ts';
+import { Core, type InterpreterExports, isCanonical } from './microcode/core.ts';
 import { FloatingState } from './microcode/floating-state.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
 import { type MsrContext, readMsr, writeMsr } from './microcode/msrs.ts';
 import { Mode } from './mode.ts';
-import { EXIT_MARK, NO_ADDRESS } from './paging.ts';
+import { EXIT_MARK, NO_ADDRESS, NON_CANONICAL } from './paging.ts';
 import {
   Access,
   type ExceptionExit,
@@ -50,6 +51,8 @@ function interpreterModule(): WebAssembly.Module {
 }
 
 const CONTROL = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 } as const;
+/** Instructions that address the stack without saying so. A memory operand of theirs is looked at first. */
+const USES_STACK = new Set('push pop call callf ret retf enter leave pushf popf pusha popa iret'.split(' '));
 const CODE_SIZES = [16, 32, 64] as const;
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
@@ -125,6 +128,7 @@ class WasmProcessor implements Processor {
         this.msrExit.msr = msr;
       },
       dropCodeAtRip: () => this.dropCodeAtRip(),
+      interceptException: (vector) => this.interceptException(vector, undefined),
     });
     const host = {
       memory: this.memory.memory,
@@ -178,18 +182,25 @@ class WasmProcessor implements Processor {
   /** 0: delivered, go on. 1: return EXIT_REASON. */
   private deliverFault(): number {
     const { state } = this;
-    const vector = state.get32(S.FAULT_VECTOR) - 1;
+    const pending = state.get32(S.FAULT_VECTOR) - 1;
+    const vector = pending === NON_CANONICAL ? this.vectorOfNonCanonical() : pending;
     const error = state.get32(S.FAULT_ERROR);
     const errorCode = HAS_ERROR_CODE.has(vector) ? error : undefined;
-    if ((this.exceptionIntercepts >>> vector) & 1) {
+    if (this.interceptException(vector, errorCode)) {
       state.set32(S.FAULT_VECTOR, 0);
-      this.exceptionExit.vector = vector;
-      this.exceptionExit.errorCode = errorCode;
-      this.exceptionExit.parameter = state.get64(S.FAULT_ADDRESS);
       state.set32(S.EXIT_REASON, Exit.Exception);
       return 1;
     }
     return this.deliverNow(vector, errorCode);
+  }
+
+  /** True, with `exceptionExit` filled in, if the host intercepts the vector. */
+  private interceptException(vector: number, errorCode: number | undefined): boolean {
+    if (((this.exceptionIntercepts >>> vector) & 1) === 0) return false;
+    this.exceptionExit.vector = vector;
+    this.exceptionExit.errorCode = errorCode;
+    this.exceptionExit.parameter = this.state.get64(S.FAULT_ADDRESS);
+    return true;
   }
 
   private deliverNow(vector: number, errorCode: number | undefined): number {
@@ -200,6 +211,17 @@ class WasmProcessor implements Processor {
     state.set32(S.FAULT_VECTOR, 0);
     state.set32(S.EXIT_REASON, outcome === 'shutdown' ? Exit.TripleFault : pending - EXIT_MARK);
     return 1;
+  }
+
+  /** #SS(0) when the instruction at RIP addresses memory through SS, #GP(0) otherwise (SDM vol. 1 §3.3.7.1). */
+  private vectorOfNonCanonical(): number {
+    const result = this.decodeAtRip();
+    if (result.kind !== 'ok') return VECTOR.GP;
+    const { operands, row } = result.instruction;
+    const memory = operands.find((operand) => operand.kind === 'memory');
+    if (memory?.kind === 'memory' && memory.segment === Segment.SS) return VECTOR.SS;
+    const stackIsBad = memory === undefined || !isCanonical(this.state.gpr(4));
+    return USES_STACK.has(row.mnemonic) && stackIsBad ? VECTOR.SS : VECTOR.GP;
   }
 
   private noteMemory(): void {
@@ -223,10 +245,14 @@ class WasmProcessor implements Processor {
 
   // Instruction at RIP
 
-  get exitInstructionLength(): number {
+  private decodeAtRip(): DecodeResult {
     const bytes = this.instructionBytes();
     const code = CODE_SIZES[this.state.get32(S.MODE) & Mode.CodeSizeMask]!;
-    const result = decode(bytes, 0, Math.min(bytes.length, 15), code);
+    return decode(bytes, 0, Math.min(bytes.length, 15), code);
+  }
+
+  get exitInstructionLength(): number {
+    const result = this.decodeAtRip();
     return result.kind === 'ok' ? result.instruction.length : 0;
   }
 

@@ -34,6 +34,8 @@ import * as S from './state-layout.ts';
 /** FAULT_VECTOR values from here on ask run() to return with reason (value - EXIT_MARK). */
 export const EXIT_MARK = 0x100;
 export const NO_ADDRESS = -1;
+/** Pseudo vector of a non-canonical access: #SS where the instruction uses the stack segment, else #GP. */
+export const NON_CANONICAL = 32;
 
 const LINE_MASK = -4096n;
 const FRAME_MASK = ((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) & LINE_MASK;
@@ -148,7 +150,7 @@ function defineWalk(
             f.set(table, i64.and(loads.i64(state, S.CR3), i64.const(FRAME_MASK)));
             const canonical = i64.shrS(i64.shl(va, i64.const(16)), i64.const(16));
             f.if(i64.ne(canonical, va), () => {
-              f.run(raise, state, i32.const(VECTOR.GP), i32.const(0));
+              f.run(raise, state, i32.const(NON_CANONICAL), i32.const(0));
               f.return(i32.const(NO_ADDRESS));
             });
           },

@@ -30,7 +30,8 @@ export class ProcessorState {
     this.i32 = new Int32Array(buffer, address, S.STATE_SIZE / 4);
     this.u16 = new Uint16Array(buffer, address, S.STATE_SIZE / 2);
     this.bytes = new Uint8Array(buffer, address, S.STATE_SIZE);
-    [ALL_ONES, ALL_ONES, MASK_32, MASK_16].forEach((mask, k) => this.set64(S.ADDRESS_MASK + 8 * k, mask));
+    const masks = [ALL_ONES, ALL_ONES, MASK_32, MASK_16];
+    for (const [k, mask] of masks.entries()) this.set64(S.ADDRESS_MASK + 8 * k, mask);
   }
 
   get64(offset: number): bigint {

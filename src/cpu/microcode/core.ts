@@ -94,7 +94,9 @@ export class Core {
     const total = size * values.length;
     const host = this.host(top - BigInt(total), total, Access.Write, user);
     if (host === undefined) return false;
-    values.forEach((value, k) => this.put(host + total - (k + 1) * size, size, value));
+    values.forEach((value, k) => {
+      this.put(host + total - (k + 1) * size, size, value);
+    });
     this.commit(host, total);
     return true;
   }

@@ -55,9 +55,10 @@ export class FloatingState {
     const user = core.state.cpl === 3;
     let target: number | undefined;
     const toMemory = operation.writes > 0 && va !== NO_OPERAND;
+    if (operation.waiting && unit.pending) return core.fault(VECTOR.MF);
     if (toMemory) {
       target = core.host(va, operation.writes, Access.Write, user);
-      if (target === undefined) return Status.Leave;
+      if (target === undefined) return this.executeUnstorable(operation);
     }
     if (operation.reads > 0) {
       const source = core.host(va, operation.reads, Access.Read, user);
@@ -77,6 +78,28 @@ export class FloatingState {
     }
     core.state.set32(X87_FLAGS, operation.setsFlags ? unit.comparison : -1);
     if (operation.recordsPointers) this.recordPointers(va);
+    return Status.Next;
+  }
+
+  /**
+   * The destination can't be written, which matters only if the instruction stores: an unmasked exception may
+   * keep it from storing. It is run, and undone when it would have stored.
+   */
+  private executeUnstorable(operation: X87Operation): number {
+    const { core, unit } = this;
+    const { bytes } = core.state;
+    const fault = core.state.get32(S.FAULT_VECTOR);
+    const before = bytes.slice(S.FPU_CONTROL, S.XMM);
+    unit.condition = false;
+    unit.comparison = -1;
+    unit.stored = true;
+    executeX87(unit, operation);
+    if (unit.stored) {
+      bytes.set(before, S.FPU_CONTROL);
+      core.state.set32(S.FAULT_VECTOR, fault);
+      return Status.Leave;
+    }
+    core.state.set32(S.FAULT_VECTOR, 0);
     return Status.Next;
   }
 

@@ -5,7 +5,7 @@
  */
 import { HAS_ERROR_CODE, VECTOR } from '../../x86/exceptions.ts';
 import { FLAG } from '../../x86/flags.ts';
-import { EXIT_MARK } from '../paging.ts';
+import { EXIT_MARK, NON_CANONICAL } from '../paging.ts';
 import { Segment } from '../processor.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut, isCanonical } from './core.ts';
@@ -316,7 +316,8 @@ export function deliverException(core: Core, vector: number, error: number | und
     const pending = state.get32(S.FAULT_VECTOR);
     if (pending >= EXIT_MARK) return 'exit';
     if (current === VECTOR.DF) return 'shutdown';
-    const second = pending - 1;
+    // A stack that is not canonical: deliveries push through SS.
+    const second = pending - 1 === NON_CANONICAL ? VECTOR.SS : pending - 1;
     const secondError = state.get32(S.FAULT_ERROR);
     if (makesDoubleFault(current, second)) {
       current = VECTOR.DF;

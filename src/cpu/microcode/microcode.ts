@@ -33,6 +33,8 @@ export interface MicrocodeContext {
   noteMsr(msr: number): void;
   /** Forgets decoded code at RIP. */
   dropCodeAtRip(): void;
+  /** True if the host intercepts the exception; the details are noted then. */
+  interceptException(vector: number): boolean;
 }
 
 type Handler = (bits: number, argument: number) => number;
@@ -121,6 +123,11 @@ function softwareInterrupt(c: MicrocodeContext, vector: number, cause: 'software
   return Status.Leave;
 }
 
+/** INT3, INTO and INT1 are exceptions to whoever intercepts these; INT n is not. */
+function softwareException(c: MicrocodeContext, vector: number, cause: 'software' | 'exception'): number {
+  return c.interceptException(vector) ? exit(c, Exit.Exception) : softwareInterrupt(c, vector, cause);
+}
+
 function transfers(c: MicrocodeContext): Record<number, Handler> {
   const { core } = c;
   return {
@@ -129,9 +136,9 @@ function transfers(c: MicrocodeContext): Record<number, Handler> {
     [Operation.ReturnFar]: (bits) => returnFar(core, bits),
     [Operation.InterruptReturn]: (bits) => interruptReturn(core, bits),
     [Operation.SoftwareInterrupt]: () => softwareInterrupt(c, Number(scratch(c) & 0xffn), 'software'),
-    [Operation.Breakpoint]: () => softwareInterrupt(c, VECTOR.BP, 'software'),
-    [Operation.Overflow]: () => softwareInterrupt(c, VECTOR.OF, 'software'),
-    [Operation.DebugTrap]: () => softwareInterrupt(c, VECTOR.DB, 'exception'),
+    [Operation.Breakpoint]: () => softwareException(c, VECTOR.BP, 'software'),
+    [Operation.Overflow]: () => softwareException(c, VECTOR.OF, 'software'),
+    [Operation.DebugTrap]: () => softwareException(c, VECTOR.DB, 'exception'),
     [Operation.Syscall]: () => syscall(core),
     [Operation.Sysret]: (bits) => sysret(core, bits),
     [Operation.Sysenter]: () => sysenter(core),

@@ -1,5 +1,5 @@
 /** ENTER, PUSHA, POPA. */
-import { Segment } from '../processor.ts';
+import { Access, Segment } from '../processor.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut } from './core.ts';
@@ -29,15 +29,16 @@ export function enter(core: Core, bits: number): number {
   const user = state.cpl === 3;
   const sp = cut(state.gpr(RSP), width);
   const frame = cut(sp - BigInt(size), width);
-  const values = [cut(state.gpr(RBP), bits)];
-  for (let k = 1; k < level; k++) {
-    const saved = core.read(base + cut(state.gpr(RBP) - BigInt(k * size), width), size);
-    if (saved === undefined) return Status.Leave;
-    values.push(saved);
+  const count = 1 + level;
+  // All of the frame must be writable; then the pushes go one by one, for what is copied may have just been pushed.
+  if (core.host(base + sp - BigInt(count * size), count * size, Access.Write, user) === undefined) return Status.Leave;
+  for (let k = 0; k < count; k++) {
+    const last = k === level && level > 0;
+    const copied = base + cut(state.gpr(RBP) - BigInt(k * size), width);
+    const value = k === 0 ? state.gpr(RBP) : last ? frame : core.read(copied, size);
+    if (value === undefined || !core.write(base + sp - BigInt((k + 1) * size), size, value)) return Status.Leave;
   }
-  if (level > 0) values.push(cut(frame, bits));
-  if (!core.pushAll(base + sp, size, values, user)) return Status.Leave;
-  const top = cut(sp - BigInt(values.length * size) - frameSize, width);
+  const top = cut(sp - BigInt(count * size) - frameSize, width);
   state.setGpr(RBP, merge(state.gpr(RBP), frame, bits));
   state.setGpr(RSP, merge(state.gpr(RSP), top, width));
   return Status.Next;

@@ -235,11 +235,14 @@ const compareExchange: Semantics = (s) => {
   const replacement = f.let(s.read(1));
   const expected = f.let(s.gpr(RAX, bits));
   const old = f.local('i64');
-  s.modify(0, (current) => {
+  const compare = (current: Value): Value => {
     f.set(old, current);
     setSubFlags(s, bits, expected, current, f.let(i64.sub(expected, current)));
-    return select(i64.eq(expected, current), replacement, current);
-  });
+    return i64.eq(expected, current);
+  };
+  // Memory is written in either case; a register only on success, so that 32 bits are not zero-extended.
+  if (s.isMemory(0)) s.modify(0, (current) => select(compare(current), replacement, current));
+  else f.if(compare(f.let(s.read(0))), () => s.write(0, replacement));
   // A 32-bit accumulator is only written, and so only zero-extended, when the comparison failed.
   f.if(i64.ne(expected, old.get), () => s.setGpr(RAX, bits, old.get));
 };

@@ -2,7 +2,7 @@
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
 import { Access } from '../processor.ts';
 import { type IntegerBits, type Semantics, type Stage, signExtend, zeroExtend } from '../stage.ts';
-import { setCarry, setLogicFlags, setResultCarryOverflow } from './flags.ts';
+import { setCarry, setLogicFlags, setResultCarryOverflow, setZeroFlagOnly } from './flags.ts';
 
 type BitChange = 'keep' | 'set' | 'reset' | 'complement';
 
@@ -96,7 +96,7 @@ export const bitOperations: Record<string, Semantics> = {
   lzcnt: count((value, bits) => i64.sub(i64.clz(value), i64.const(64 - bits))),
   popcnt: (s) => {
     const source = s.f.let(s.read(1));
-    setLogicFlags(s, s.width(0), source);
+    setZeroFlagOnly(s, i64.eqz(source));
     s.write(0, i64.popcnt(source));
   },
   crc32,

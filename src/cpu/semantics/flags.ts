@@ -78,6 +78,14 @@ function carryOverflowAux(cf: Value, of: Value, s: Stage): Value {
   return i32.or(i32.shl(carry, i32.const(31)), i32.shl(i32.xor(carry, of), i32.const(30)));
 }
 
+/** ZF as given (i32, 0 or 1), the other five flags 0. */
+export function setZeroFlagOnly(s: Stage, zero: Value): void {
+  const zf = s.f.let(zero);
+  s.setField('i64', FLAG_RESULT, i64.extendU(i32.eqz(zf)));
+  // A zero result has even parity: the correction makes it odd.
+  s.setField('i32', FLAG_AUX, i32.shl(zf, i32.const(8)));
+}
+
 /** Changes CF and OF only (rotates, CLC ...). */
 export function setCarryOverflow(s: Stage, cf: Value, of: Value): void {
   const rest = i32.and(s.field('i32', FLAG_AUX), i32.const(0x3fffffff));

@@ -12,6 +12,7 @@ import { sseConvert } from './sse-convert.ts';
 import { sseString } from './sse-string.ts';
 import { strings } from './strings.ts';
 import { system } from './system.ts';
+import { vectorCrypto } from './vector-crypto.ts';
 import { vectorInteger } from './vector-integer.ts';
 import { vectorMove } from './vector-move.ts';
 import { mmxAwareAll } from './vector-operands.ts';
@@ -33,4 +34,5 @@ export const semantics: Readonly<Record<string, Semantics>> = {
   ...sseArithmetic,
   ...sseCompare,
   ...sseString,
+  ...vectorCrypto,
 };

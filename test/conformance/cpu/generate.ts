@@ -12,19 +12,23 @@ import { formOf } from '../../../src/cpu/instructions/forms.ts';
 import { type Case, CaseBuilder } from './cases.ts';
 import { type CoveredForm, FAMILIES, formsOfFamily } from './coverage.ts';
 import { COMPARED_FLAGS, type CpuFault, type CpuState, Fxsave } from './cpu-state.ts';
+import { planSequences } from './sequences.ts';
 import { Draw } from './values.ts';
 import { encodeVectors, type Vector } from './vector-format.ts';
 
 const CASES_PER_FORM = 50;
 const FOLDER = import.meta.dirname;
+const TARGET = join(FOLDER, 'vectors');
 
 /** Layout of native.c's `struct test_case` and `struct result`. */
-const CASE_SIZE = 944;
+const CASE_SIZE = 1000;
+const CODE_SIZE = 64;
 const MAX_PATCHES = 4;
 const PATCH_SIZE = 64;
 const RESULT_SIZE = 688;
 const REPEATS = 1;
 const COMPATIBILITY = 2;
+const SEQUENCE = 4;
 
 const DEBUG = 1;
 const MATH_FAULT = 16;
@@ -55,19 +59,24 @@ function planCases({ form, rows }: CoveredForm, code: 32 | 64): Planned[] {
   return planned;
 }
 
-function writeCase(into: Buffer, { test }: Planned): void {
+function writeCase(into: Buffer, { form, test }: Planned): void {
+  if (test.bytes.length > CODE_SIZE) throw new Error('code too long');
   into.set(test.bytes, 0);
-  into.writeUInt32LE((test.repeats ? REPEATS : 0) | (test.cpu.code === 32 ? COMPATIBILITY : 0), 16);
-  into.writeUInt32LE(test.memory.length, 20);
+  const isSequence = form.startsWith('sequence');
+  const kind =
+    (test.repeats ? REPEATS : 0) | (test.cpu.code === 32 ? COMPATIBILITY : 0) | (isSequence ? SEQUENCE : 0);
+  into.writeUInt32LE(kind, 64);
+  into.writeUInt32LE(test.memory.length, 68);
+  into.writeUInt32LE(test.bytes.length, 72);
   test.cpu.gpr.forEach((value, i) => {
-    into.writeBigUInt64LE(value, 24 + i * 8);
+    into.writeBigUInt64LE(value, 80 + i * 8);
   });
-  into.writeBigUInt64LE(BigInt(test.cpu.rflags), 152);
-  into.set(test.cpu.floating, 160);
+  into.writeBigUInt64LE(BigInt(test.cpu.rflags), 208);
+  into.set(test.cpu.floating, 216);
   if (test.memory.length > MAX_PATCHES) throw new Error('too many memory patches');
   test.memory.forEach(({ offset, bytes }, i) => {
     if (bytes.length > PATCH_SIZE) throw new Error('memory patch too long');
-    const at = 672 + i * (PATCH_SIZE + 4);
+    const at = 728 + i * (PATCH_SIZE + 4);
     into.writeUInt16LE(offset, at);
     into.writeUInt16LE(bytes.length, at + 2);
     into.set(bytes, at + 4);
@@ -145,13 +154,23 @@ function runNatively(planned: readonly Planned[], folder: string): Vector[] {
   return vectors;
 }
 
+function save(name: string, forms: number, vectors: readonly Vector[]): void {
+  const file = encodeVectors(vectors);
+  writeFileSync(join(TARGET, `${name}.bin.gz`), file);
+  const faults = new Map<number, number>();
+  for (const { fault } of vectors) if (fault) faults.set(fault.vector, (faults.get(fault.vector) ?? 0) + 1);
+  const counted = [...faults].map(([vector, count]) => `#${vector}: ${count}`).join(', ');
+  console.log(
+    `${name}: ${forms} forms, ${vectors.length} cases, ${file.length} bytes; faults ${counted || 'none'}`,
+  );
+}
+
 function main(): void {
   const folder = mkdtempSync(join(tmpdir(), 'vectors-'));
   execFileSync('gcc', ['-O1', '-Wall', '-o', join(folder, 'native'), join(FOLDER, 'native.c')], {
     stdio: 'inherit',
   });
-  const target = join(FOLDER, 'vectors');
-  mkdirSync(target, { recursive: true });
+  mkdirSync(TARGET, { recursive: true });
   for (const family of FAMILIES) {
     const members = formsOfFamily(family);
     const code = family === 'compatibility' ? 32 : 64;
@@ -159,15 +178,10 @@ function main(): void {
       members.flatMap((form) => planCases(form, code)),
       folder,
     );
-    const file = encodeVectors(vectors);
-    writeFileSync(join(target, `${family}.bin.gz`), file);
-    const faults = new Map<number, number>();
-    for (const { fault } of vectors) if (fault) faults.set(fault.vector, (faults.get(fault.vector) ?? 0) + 1);
-    const counted = [...faults].map(([vector, count]) => `#${vector}: ${count}`).join(', ');
-    console.log(
-      `${family}: ${members.length} forms, ${vectors.length} cases, ${file.length} bytes; faults ${counted}`,
-    );
+    save(family, members.length, vectors);
   }
+  const sequences = planSequences();
+  save('sequences', 1, runNatively(sequences, folder));
   rmSync(folder, { recursive: true });
 }
 

@@ -20,9 +20,11 @@
 #include <ucontext.h>
 
 enum { CODE = 0x10000000, CODE_OFFSET = 0x800, DATA = 0x10010000, DATA_SIZE = 0x2000 };
+enum { CODE_SIZE = 64 };
 enum { MAX_PATCHES = 4, PATCH_SIZE = 64, MAX_STEPS = 4096 };
 enum { TRAP_FLAG = 0x100 };
-enum { REPEATS = 1, COMPATIBILITY = 2 };
+/* SEQUENCE: several instructions, until RIP leaves them. */
+enum { REPEATS = 1, COMPATIBILITY = 2, SEQUENCE = 4 };
 /* Linux's user segments: 64-bit code, 32-bit code, data. */
 enum { CODE64 = 0x33, CODE32 = 0x23, FLAT_DATA = 0x2b };
 
@@ -32,9 +34,11 @@ struct patch {
   uint8_t bytes[PATCH_SIZE];
 };
 struct test_case {
-  uint8_t code[16];
-  uint32_t kind; /* bits REPEATS, COMPATIBILITY */
+  uint8_t code[CODE_SIZE];
+  uint32_t kind; /* bits REPEATS, COMPATIBILITY, SEQUENCE */
   uint32_t patch_count;
+  uint32_t code_length;
+  uint32_t unused;
   uint64_t gpr[16]; /* in encoding order */
   uint64_t rflags;
   uint8_t floating[512]; /* FXSAVE64 image */
@@ -71,7 +75,7 @@ static void begin_case(ucontext_t *context) {
     exit(0);
   }
   steps = 0;
-  memcpy((void *)(uintptr_t)(CODE + CODE_OFFSET), current.code, 16);
+  memcpy((void *)(uintptr_t)(CODE + CODE_OFFSET), current.code, CODE_SIZE);
   fill_background(memory_before);
   for (uint32_t i = 0; i < current.patch_count; i++) {
     struct patch *patch = &current.patches[i];
@@ -118,8 +122,9 @@ static void on_signal(int number, siginfo_t *info, void *frame) {
   greg_t *gregs = context->uc_mcontext.gregs;
   if (running) {
     /* A repeated string instruction traps after every iteration. */
-    int again = (current.kind & REPEATS) && gregs[REG_TRAPNO] == 1 && gregs[REG_RIP] == CODE + CODE_OFFSET;
-    if (again && steps++ < MAX_STEPS) return;
+    uint64_t offset = (uint64_t)gregs[REG_RIP] - (CODE + CODE_OFFSET);
+    int again = (current.kind & REPEATS && offset == 0) || (current.kind & SEQUENCE && offset < current.code_length);
+    if (again && gregs[REG_TRAPNO] == 1 && steps++ < MAX_STEPS) return;
     end_case(context);
   }
   running = 1;

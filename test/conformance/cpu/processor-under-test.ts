@@ -39,8 +39,9 @@ const PRESENT_WRITABLE_USER = 7;
 const ACCESSED_DIRTY = 0x60;
 /** HLT fills the rest of the code page: a fault in user mode, so execution can't run on behind the instruction. */
 const HLT = 0xf4;
-/** INTO's trap leaves RIP behind the instruction. */
 const OVERFLOW = 4;
+/** Longest code of a vector, in bytes. */
+const MAX_CODE = 64;
 /** Iterations a repeated instruction may take. */
 const MAX_RUNS = 2000;
 
@@ -123,6 +124,8 @@ export class ProcessorUnderTest implements CpuUnderTest {
   readonly #physical: PhysicalMemory;
   #code: CpuState['code'] = 64;
   #repeats = false;
+  #length = 0;
+  #budget = 1;
   readonly #placement: Placement;
   /** How far behind CODE_ADDRESS the instruction lies. */
   #shift = 0;
@@ -140,6 +143,9 @@ export class ProcessorUnderTest implements CpuUnderTest {
 
   setCode(bytes: Uint8Array): void {
     const result = decode(bytes, 0, bytes.length, 64);
+    this.#length = bytes.length;
+    // A sequence runs in one go, however many instructions it holds.
+    this.#budget = result.kind === 'ok' && result.instruction.length < bytes.length ? bytes.length : 1;
     this.#repeats = result.kind === 'ok' && result.instruction.repeat !== 'none';
     const before = this.#placement === 'in-page' ? 0 : 1 + (bytes.at(-1)! % Math.max(1, bytes.length - 1));
     this.#shift = before === 0 ? 0 : TO_PAGE_END - before;
@@ -150,7 +156,7 @@ export class ProcessorUnderTest implements CpuUnderTest {
   #write(page: number, offset: number, bytes: Uint8Array): void {
     const at = page * 4096 + offset;
     this.#physical.bytes.set(bytes, at);
-    this.#physical.bytes.fill(HLT, at + bytes.length, Math.min(at + 16, page * 4096 + 4096));
+    this.#physical.bytes.fill(HLT, at + bytes.length, Math.min(at + MAX_CODE + 1, page * 4096 + 4096));
     this.#physical.noteWritten(page);
   }
   setState({ code, gpr, rip, rflags, floating }: CpuState): void {
@@ -176,11 +182,13 @@ export class ProcessorUnderTest implements CpuUnderTest {
     const processor = this.#processor;
     const start = BigInt(CODE_ADDRESS + this.#shift);
     for (let runs = 0; runs < MAX_RUNS; runs++) {
-      const exit = processor.run(1);
+      const exit = processor.run(this.#budget);
       if (exit === Exit.Exception) {
         const { vector, errorCode, parameter } = processor.exceptionExit;
-        // A budget of one is only about one: this fault is the next instruction's.
-        if (processor.getRip() !== start && vector !== OVERFLOW) return undefined;
+        // A budget is only about exact: behind the code, this fault is the next instruction's.
+        if (BigInt.asUintN(64, processor.getRip() - start) >= BigInt(this.#length)) return undefined;
+        // An exit names the instruction; delivered, INTO's trap has RIP behind it.
+        if (vector === OVERFLOW) processor.setRip(start + BigInt(this.#length));
         return { vector, errorCode: errorCode ?? 0, address: vector === 14 ? parameter : 0n };
       }
       if (exit !== Exit.Budget) throw new Error(`exit ${exit}`);

@@ -6,7 +6,7 @@ import type { CpuUnderTest } from './cpu-state.ts';
 import { replay } from './replay.ts';
 import { readVectors, type Vector } from './vector-format.ts';
 
-export const vectorsOf = (family: Family): Iterable<Vector> =>
+export const vectorsOf = (family: Family | 'sequences'): Iterable<Vector> =>
   readVectors(readFileSync(join(import.meta.dirname, 'vectors', `${family}.bin.gz`)));
 
 /** Forms that fail, each with its first example. Sticky MXCSR flags: see src/cpu/semantics/sse-control.ts. */
