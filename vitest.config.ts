@@ -8,7 +8,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/{boundaries,conformance,fuzz}/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/{boundaries,conformance,fuzz,guests}/**/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 1 },

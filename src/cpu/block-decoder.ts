@@ -67,6 +67,8 @@ export class BlockDecoder implements CodeHolder {
   private cursor: number;
   private readonly pages = new Map<number, CodePage>();
   private readonly crossing = new Uint8Array(32);
+  /** Called when everything is forgotten. */
+  onFlush: (() => void) | undefined;
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 
@@ -86,6 +88,7 @@ export class BlockDecoder implements CodeHolder {
     bytes.fill(0xff, table, table + (BLOCK_TABLE_ENTRIES << BLOCK_ENTRY_SHIFT));
     // Marks in the code map stay: another processor may hold code of the page. The next store clears them.
     this.pages.clear();
+    this.onFlush?.();
     this.cursor = this.area + AREA_RECORDS;
   }
 
@@ -255,6 +258,38 @@ export class BlockDecoder implements CodeHolder {
     view.setUint8(at + R.RECORD_SCALE, m.scale);
     const displacement = isRip ? m.displacement + BigInt(offset + i.length) : m.displacement;
     view.setBigInt64(at + R.RECORD_DISPLACEMENT, BigInt.asIntN(64, displacement), true);
+  }
+
+  // Regions
+
+  /** First record of the block at `spa`, or 0. */
+  recordOf(spa: number, mode: number): number {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const { view } = this;
+    return view.getUint32(slot, true) === spa && view.getUint32(slot + 4, true) === mode
+      ? view.getUint32(slot + 8, true)
+      : 0;
+  }
+
+  isRegion(record: number): boolean {
+    return this.view.getUint16(record + R.RECORD_HANDLER, true) === R.Handler.Region;
+  }
+
+  /** Makes `record` enter the region in table slot `tableSlot`; stores to any of its code make it stale. */
+  enterRegion(
+    record: number,
+    spa: number,
+    mode: number,
+    tableSlot: number,
+    extents: readonly { from: number; to: number }[],
+  ): void {
+    const { view } = this;
+    view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
+    view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
+    const page = this.noteCodePage(Math.floor(spa / 4096));
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    page.blocks.push({ slot, spa, mode, record, count: 1 });
+    for (const { from, to } of extents) markGranules(page, from, Math.min(to, 4096));
   }
 
   // Bookkeeping

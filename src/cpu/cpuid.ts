@@ -24,6 +24,7 @@ const ECX_1 = {
   TSC_DEADLINE: 0, XSAVE: 1 << 26, OSXSAVE: 1 << 27,
 }; // biome-ignore format: a table of bits
 const EBX_7 = { FSGSBASE: 1 << 0, TSC_ADJUST: 1 << 1 };
+const EDX_7 = { ARCH_CAPABILITIES: 1 << 29 };
 const EDX_81 = { SYSCALL: 1 << 11, NX: 1 << 20, RDTSCP: 1 << 27, LM: 1 << 29 };
 const ECX_81 = { LAHF: 1 << 0 };
 const EDX_87 = { INVARIANT_TSC: 1 << 8 };
@@ -63,7 +64,7 @@ export function cpuid(leaf: number, subleaf: number, cr4: number): CpuidResult {
     case 6:
       return { ...NONE, eax: ARAT };
     case 7:
-      return subleaf === 0 ? { ...NONE, ebx: all(EBX_7) } : NONE;
+      return subleaf === 0 ? { ...NONE, ebx: all(EBX_7), edx: all(EDX_7) } : NONE;
     case 0xd:
       if (subleaf === 0) return { eax: 3, ebx: 576, ecx: 576, edx: 0 };
       return NONE;

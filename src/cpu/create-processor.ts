@@ -15,8 +15,10 @@ import {
   AREA_BLOCK_TABLE,
   AREA_SIZE,
   AREA_TLB,
+  TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
+  TLB_EXECUTE,
 } from './logical-processor-area.ts';
 import { Core, type InterpreterExports, isCanonical } from './microcode/core.ts';
 import { FloatingState } from './microcode/floating-state.ts';
@@ -29,6 +31,7 @@ import {
   Access,
   type ExceptionExit,
   Exit,
+  type FailedDelivery,
   type GvaTranslation,
   type GvaTranslationRequest,
   type MemoryExit,
@@ -42,6 +45,7 @@ import {
 import { ProcessorState } from './state.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
+import { RegionCache } from './translator/region-cache.ts';
 
 let compiled: WebAssembly.Module | undefined;
 /** The interpreter is the same for all processors: built and compiled once a process. */
@@ -56,10 +60,16 @@ const USES_STACK = new Set('push pop call callf ret retf enter leave pushf popf 
 const CODE_SIZES = [16, 32, 64] as const;
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
+/** Instructions between two samples for the translator. */
+const STRETCH = 20_000;
 
 export interface ProcessorOptions {
   /** Runs code through the static stage in blocks of at most so many instructions, instead of the interpreter. */
   staticBlockLength?: number;
+  /** Which code is translated to regions: what turns out hot (the default), all from its first execution, none. */
+  translate?: 'hot' | 'always' | 'never';
+  /** Called when the processor is released: its area may be used again. */
+  released?: () => void;
 }
 
 class WasmProcessor implements Processor {
@@ -80,8 +90,11 @@ class WasmProcessor implements Processor {
   private readonly decoder: BlockDecoder;
   private readonly msrs: MsrContext;
   private readonly exports: InterpreterExports;
+  private regions: RegionCache | undefined;
+  private readonly translate: 'hot' | 'always' | 'never';
   /** How run() executes: the interpreter, or blocks of the static stage. */
   private readonly execute: () => Exit;
+  private readonly released: (() => void) | undefined;
 
   constructor(
     memory: PhysicalMemory,
@@ -94,6 +107,7 @@ class WasmProcessor implements Processor {
     this.stateAddress = stateAddress;
     this.host = host;
     this.area = area;
+    this.released = options.released;
     this.state = new ProcessorState(memory, stateAddress);
     this.core = new Core(memory, this.state, () => this.exports);
     this.floating = new FloatingState(this.core);
@@ -108,6 +122,7 @@ class WasmProcessor implements Processor {
     this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
     const { exports, staticBlocks } = this.instantiate(options.staticBlockLength);
     this.exports = exports;
+    this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
     this.flushTlb();
     this.reset();
@@ -142,8 +157,11 @@ class WasmProcessor implements Processor {
     };
     const instance = new WebAssembly.Instance(interpreterModule(), { host });
     const exports = instance.exports as unknown as InterpreterExports;
-    if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
+    const table = instance.exports.table as WebAssembly.Table;
+    this.regions = new RegionCache(this.memory, this.decoder, imports, table);
+    this.decoder.onFlush = () => this.regions?.reset();
+    if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();
     const staticBlocks = new StaticExecutor(
@@ -156,27 +174,50 @@ class WasmProcessor implements Processor {
   // Running
 
   run(maxInstructions: number): Exit {
-    if (this.pendingExit !== undefined) {
-      const pending = this.pendingExit;
-      this.pendingExit = undefined;
-      return pending;
-    }
-    const budget = Math.max(1, Math.min(maxInstructions, MAX_BUDGET));
-    this.state.set32(S.BUDGET, budget);
-    const reason = this.execute();
-    this.instructionsRetired += budget - this.state.get32(S.BUDGET);
+    const reason = this.runStretches(Math.max(1, maxInstructions));
     if (reason === Exit.Memory) this.noteMemory();
     if (reason === Exit.Halt) this.completeInstruction();
     return reason;
   }
 
+  /** Runs in short stretches; where one ends is a sample of where the guest spends its time. */
+  private runStretches(maxInstructions: number): Exit {
+    const { state } = this;
+    for (let left = maxInstructions; ; ) {
+      const budget = Math.min(left, this.translate === 'hot' ? STRETCH : MAX_BUDGET);
+      state.set32(S.BUDGET, budget);
+      const reason = this.execute();
+      const done = budget - state.get32(S.BUDGET);
+      this.instructionsRetired += done;
+      left -= done;
+      if (reason !== Exit.Budget) return reason;
+      if (this.translate === 'hot') this.sample();
+      if (left <= 0) return reason;
+    }
+  }
+
+  private sample(): void {
+    const { state } = this;
+    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const page = Number(BigInt.asUintN(32, linear >> 12n));
+    const index = (page + (page >>> 10)) & (TLB_ENTRIES - 1);
+    const entry = this.area + AREA_TLB + (((state.cpl === 3 ? TLB_ENTRIES : 0) + index) << TLB_ENTRY_SHIFT);
+    const { view } = this.memory;
+    if (view.getBigUint64(entry + TLB_EXECUTE, true) !== (linear & ~0xfffn)) return;
+    const spa = (Number(linear & 0xffffffffn) + view.getUint32(entry + TLB_ADDEND, true)) >>> 0;
+    this.regions?.sample(spa, state.get32(S.MODE));
+  }
+
   private decodeBlock(spa: number): number {
-    return this.decoder.decode(spa, this.state.get32(S.MODE), () => {
+    const mode = this.state.get32(S.MODE);
+    const record = this.decoder.decode(spa, mode, () => {
       const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
       const next = (linear & ~0xfffn) + 4096n;
       const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
       return host === undefined ? -1 : Math.floor(host / 4096);
     });
+    if (this.translate === 'always' && record !== 0) this.regions?.translateNow(spa, mode, record);
+    return record;
   }
 
   /** 0: delivered, go on. 1: return EXIT_REASON. */
@@ -308,28 +349,37 @@ class WasmProcessor implements Processor {
   }
 
   injectInterrupt(vector: number): void {
+    const { state } = this;
     if (deliver(this.core, vector, 'external')) return;
-    this.deliverPending();
+    const pending = state.get32(S.FAULT_VECTOR);
+    if (pending >= EXIT_MARK) {
+      state.set32(S.FAULT_VECTOR, 0);
+      state.set32(S.EXIT_REASON, pending - EXIT_MARK);
+    } else {
+      const met = pending - 1 === NON_CANONICAL ? VECTOR.SS : pending - 1;
+      if (this.deliverNow(met, state.get32(S.FAULT_ERROR)) === 0) return;
+    }
+    this.noteFailedDelivery(true, vector, undefined);
   }
 
   injectException(vector: number, errorCode?: number): void {
-    const { state } = this;
-    if (this.deliverNow(vector, errorCode) !== 0) this.rememberShutdown(state);
+    // Delivery loads CR2 from the fault's address; the host has set CR2 itself.
+    if (vector === VECTOR.PF) this.state.set64(S.FAULT_ADDRESS, this.state.get64(S.CR2));
+    if (this.deliverNow(vector, errorCode) !== 0) this.noteFailedDelivery(false, vector, errorCode);
   }
 
-  private deliverPending(): void {
-    const { state } = this;
-    const pending = state.get32(S.FAULT_VECTOR);
-    if (pending >= EXIT_MARK) return;
-    const error = state.get32(S.FAULT_ERROR);
-    if (this.deliverNow(pending - 1, error) !== 0) this.rememberShutdown(state);
+  private noteFailedDelivery(external: boolean, vector: number, errorCode: number | undefined): void {
+    const exit = this.state.get32(S.EXIT_REASON) as Exit;
+    if (exit === Exit.Memory) this.noteMemory();
+    this.failedDelivery = { exit, external, vector, errorCode };
   }
 
-  /** A delivery that ended in an exit: the next run() returns it at once. */
-  private rememberShutdown(state: ProcessorState): void {
-    this.pendingExit = state.get32(S.EXIT_REASON) as Exit;
+  takeFailedDelivery(): FailedDelivery | undefined {
+    const failed = this.failedDelivery;
+    this.failedDelivery = undefined;
+    return failed;
   }
-  private pendingExit: Exit | undefined;
+  private failedDelivery: FailedDelivery | undefined;
 
   raiseAttention(bits: number): void {
     this.state.set32(S.ATTENTION, this.state.get32(S.ATTENTION) | bits);
@@ -483,6 +533,13 @@ class WasmProcessor implements Processor {
       state.set32(at, 0);
     state.refresh();
     this.flushTlb();
+  }
+
+  release(): void {
+    const { codeHolders } = this.memory;
+    const at = codeHolders.indexOf(this.decoder);
+    if (at >= 0) codeHolders.splice(at, 1);
+    this.released?.();
   }
 }
 

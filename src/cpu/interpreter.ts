@@ -69,6 +69,10 @@ function buildHandlerTable(): HandlerTable {
 
 export const handlerTable = buildHandlerTable();
 
+/** Slots of the function table for translated regions, behind the cold handlers. */
+export const REGION_SLOTS = 1 << 14;
+export const FIRST_REGION_SLOT = handlerTable.cold.length;
+
 /** Slot of the block table for code at host address `spa` under `mode`. The block decoder computes the same. */
 export const blockSlot = (spa: number, mode: number): number =>
   ((spa ^ (spa >>> 12) ^ Math.imul(mode, 0x9e35)) & (BLOCK_TABLE_ENTRIES - 1)) << BLOCK_ENTRY_SHIFT;
@@ -88,8 +92,9 @@ class InterpreterBuilder {
   /** Record of a branch whose target is about to be looked up and may be linked; else 0. */
   readonly linkFrom: Local;
   private readonly coldSignature: number;
+  private readonly regionSignature: number;
 
-  constructor(f: FunctionBuilder, runtime: Runtime, coldSignature: number) {
+  constructor(f: FunctionBuilder, runtime: Runtime, coldSignature: number, regionSignature: number) {
     this.f = f;
     this.runtime = runtime;
     this.state = f.params[0]!.get;
@@ -98,6 +103,7 @@ class InterpreterBuilder {
     this.tlb = f.local('i32');
     this.linkFrom = f.local('i32');
     this.coldSignature = coldSignature;
+    this.regionSignature = regionSignature;
   }
 
   private field(kind: keyof typeof loads, offset: number): Value {
@@ -112,7 +118,7 @@ class InterpreterBuilder {
           f.block((fault) => {
             this.checkBoundary(fault);
             this.lookUp(fault);
-            f.loop((dispatch) => this.dispatch({ lookup, dispatch, jumped, leave }));
+            f.loop((dispatch) => this.dispatch({ lookup, dispatch, jumped, leave, fault }));
           });
           this.deliver(lookup);
         });
@@ -221,7 +227,13 @@ class InterpreterBuilder {
     f.return(this.field('i32', S.EXIT_REASON));
   }
 
-  private dispatch(labels: { lookup: Label; dispatch: Label; jumped: Label; leave: Label }): void {
+  private dispatch(labels: {
+    lookup: Label;
+    dispatch: Label;
+    jumped: Label;
+    leave: Label;
+    fault: Label;
+  }): void {
     const { f } = this;
     const next = (): void => {
       f.set(this.record, i32.add(this.record.get, i32.const(RECORD_SIZE)));
@@ -259,6 +271,7 @@ class InterpreterBuilder {
       f.set(this.blockStart, i32.add(this.record.get, i32.const(RECORD_SIZE)));
       next();
     };
+    fixed[Handler.Region] = () => this.enterRegion(labels);
     const hot = handlerTable.hot.map((form) => () => {
       f.scope(() => {
         const stage = new RecordStage(f, this.runtime, form, this.state, this.tlb.get, this.record.get, {
@@ -282,6 +295,17 @@ class InterpreterBuilder {
       f.branchIf(labels.leave, i32.eq(status, i32.const(Status.Leave)));
       f.branch(labels.jumped);
     });
+  }
+
+  /** Runs a translated region; it keeps account of the budget and leaves RIP true. */
+  private enterRegion(labels: { lookup: Label; leave: Label; fault: Label }): void {
+    const { f } = this;
+    this.charge(0);
+    const slot = i32.wrap(loads.i64(this.record.get, RECORD_IMMEDIATE));
+    const status = f.let(f.callIndirect(this.regionSignature, 'i32', slot, this.state, this.tlb.get));
+    f.set(this.linkFrom, i32.const(0));
+    f.branchIf(labels.lookup, i32.ne(status, i32.const(Status.Leave)));
+    f.branch(labels.fault);
   }
 
   /** A taken relative branch: straight to the linked record where there is one, else by lookup, and linked then. */
@@ -327,10 +351,15 @@ function defineCold(m: ModuleBuilder, runtime: Runtime, form: Form): FunctionRef
 export function buildInterpreter(): Uint8Array {
   const m = new ModuleBuilder();
   const runtime = defineRuntime(m);
+  const regionSignature = m.signature({ params: ['i32', 'i32'], results: ['i32'] });
   const coldSignature = m.signature({ params: ['i32', 'i32', 'i32'], results: ['i32'] });
-  m.setTable(handlerTable.cold.map((form) => defineCold(m, runtime, form)));
+  m.setTable(
+    handlerTable.cold.map((form) => defineCold(m, runtime, form)),
+    REGION_SLOTS,
+    'table',
+  );
   const run = m.function('run', { params: ['i32'], results: ['i32'] }, (f) =>
-    new InterpreterBuilder(f, runtime, coldSignature).build(),
+    new InterpreterBuilder(f, runtime, coldSignature, regionSignature).build(),
   );
   const { imports: _, ...shared } = runtime;
   for (const fn of [run, ...Object.values(shared)]) m.export(fn);

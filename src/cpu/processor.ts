@@ -67,6 +67,15 @@ export interface ExceptionExit {
   parameter: bigint;
 }
 
+/** An injected event whose delivery met a refusal of `translateGpa` or ended in shutdown; nothing was delivered. */
+export interface FailedDelivery {
+  /** `Exit.Memory` (see `memoryExit`) or `Exit.TripleFault`. */
+  exit: Exit;
+  external: boolean;
+  vector: number;
+  errorCode: number | undefined;
+}
+
 /** What a processor asks of its host while it runs. Implementations must not throw on guest input. */
 export interface ProcessorHost {
   /**
@@ -166,6 +175,11 @@ export interface Processor {
   injectInterrupt(vector: number): void;
   /** Delivers an exception for the current instruction as if it had raised it. */
   injectException(vector: number, errorCode?: number): void;
+  /**
+   * After an injection: what kept it from being delivered, once. The host reports the exit and injects the event
+   * again when the access has become possible.
+   */
+  takeFailedDelivery(): FailedDelivery | undefined;
   /** Sets or clears bits of the attention word; safe at any time. */
   raiseAttention(bits: number): void;
   clearAttention(bits: number): void;
@@ -181,6 +195,8 @@ export interface Processor {
   reset(): void;
   /** INIT: as reset, but x87/SSE state, CR0.CD/NW and MSRs that survive INIT stay. */
   init(): void;
+  /** The processor is used no more: it lets go of what it shares with others (its place among the code holders). */
+  release(): void;
 }
 
 /** Whoever keeps decoded or translated guest code. */

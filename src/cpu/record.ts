@@ -42,6 +42,8 @@ export const Handler = {
   CheckSecondPage: 3,
   /** After one instruction under STI's shadow or the trap flag. */
   AfterOne: 4,
-  /** A breakpoint or other stop of the host's. */
-  First: 5,
+  /** Enter the translated region whose table slot is in the immediate. */
+  Region: 5,
+  /** The first of the instruction forms. */
+  First: 6,
 } as const;

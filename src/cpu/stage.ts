@@ -46,6 +46,7 @@ export function signExtend(value: Value, bits: number): Value {
 }
 
 const LOAD = { 8: loads.i64_8u, 16: loads.i64_16u, 32: loads.i64_32u, 64: loads.i64 } as const;
+const LOAD_KIND = { 8: 'i64_8u', 16: 'i64_16u', 32: 'i64_32u', 64: 'i64' } as const;
 const STORE: Record<IntegerBits, Store> = { 8: 'i64_8', 16: 'i64_16', 32: 'i64_32', 64: 'i64' };
 
 export abstract class Stage {
@@ -135,14 +136,19 @@ export abstract class Stage {
     this.f.store(kind, this.state, offset, value);
   }
   gpr(index: number, bits: IntegerBits = 64): Value {
-    return LOAD[bits](this.state, S.GPR + 8 * index);
+    return this.field(LOAD_KIND[bits], S.GPR + 8 * index);
   }
   setGpr(index: number, bits: IntegerBits, value: Value): void {
     this.storeRegister({ base: this.state, offset: S.GPR + 8 * index }, bits, value);
   }
-  private storeRegister(place: Place, bits: IntegerBits, value: Value): void {
+  private loadRegister({ base, offset }: Place, bits: IntegerBits): Value {
+    return base === this.state ? this.field(LOAD_KIND[bits], offset) : LOAD[bits](base, offset);
+  }
+  private storeRegister({ base, offset }: Place, bits: IntegerBits, value: Value): void {
     const kept = bits === 32 ? zeroExtend(value, 32) : value;
-    this.f.store(bits === 32 ? 'i64' : STORE[bits], place.base, place.offset, kept);
+    const kind = bits === 32 ? 'i64' : STORE[bits];
+    if (base === this.state) this.setField(kind, offset, kept);
+    else this.f.store(kind, base, offset, kept);
   }
 
   // Operands
@@ -153,8 +159,7 @@ export abstract class Stage {
     if (shape === 'i' || shape === 'rel') return this.immediate(k);
     const bits = this.width(k);
     if (this.isMemory(k)) return this.load(bits, this.linearAddress(k, bits / 8, Access.Read));
-    const { base, offset } = this.place(k);
-    return LOAD[bits](base, offset);
+    return this.loadRegister(this.place(k), bits);
   }
 
   write(k: number, value: Value): void {
@@ -169,7 +174,7 @@ export abstract class Stage {
     const bits = this.width(k);
     if (!this.isMemory(k)) {
       const place = this.place(k);
-      const old = f.let(LOAD[bits](place.base, place.offset));
+      const old = f.let(this.loadRegister(place, bits));
       this.storeRegister(place, bits, change(old));
       return;
     }
@@ -220,7 +225,7 @@ export abstract class Stage {
     const { f } = this;
     const { host, slow } = this.hostAddress(va, bytes, Access.Write, TLB_WRITE);
     body(host);
-    f.if(slow, () => f.run(this.runtime.commit, this.state, host, i32.const(bytes)), undefined, 'unlikely');
+    f.if(slow, () => this.finishSlowStore(host, i32.const(bytes)), undefined, 'unlikely');
   }
 
   /** As `withWritable` for `size` bytes (i32) that lie within one page. */
@@ -228,7 +233,12 @@ export abstract class Stage {
     const { f } = this;
     const { host, slow } = this.hostAddress(va, 1, Access.Write, TLB_WRITE);
     body(host);
-    f.if(slow, () => f.run(this.runtime.commit, this.state, host, size), undefined, 'unlikely');
+    f.if(slow, () => this.finishSlowStore(host, size), undefined, 'unlikely');
+  }
+
+  /** After a store that the soft TLB did not let pass: it may have crossed a page or hit decoded code. */
+  protected finishSlowStore(host: Value, size: Value): void {
+    this.f.run(this.runtime.commit, this.state, host, size);
   }
 
   private hostAddress(va: Value, bytes: number, access: number, tag: number): { host: Value; slow: Value } {

@@ -41,7 +41,7 @@ if [ "$job" != shell ]; then
   poweroff -f
 fi
 echo
-echo "${SHELL_BANNER}. poweroff -f or reboot -f ends it; modprobe hv_utils loads a module."
+echo "${SHELL_BANNER}. poweroff -f or reboot -f ends it."
 echo
 cd /root
 setsid cttyhack sh -l

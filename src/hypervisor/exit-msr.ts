@@ -4,7 +4,7 @@
  * #GP(0). A synthetic MSR for which the partition lacks the privilege counts as not virtualized (§11.10).
  */
 import type { Processor } from '../cpu/processor.ts';
-import { isSyntheticMsr } from '../hvdef/msr.ts';
+import { isSyntheticMsr, SyntheticMsr } from '../hvdef/msr.ts';
 import type { ApicPageContext } from './exit-apic-page.ts';
 import { Vector } from './exit-context.ts';
 import type { ArchitecturalMsrs } from './exit-msr-architectural.ts';
@@ -22,6 +22,8 @@ type Outcome = 'ok' | 'fault' | 'unknown';
 
 const IA32_APIC_BASE = 0x1b;
 const LOW = 0xffff_ffffn;
+const CRASH_NOTIFY = 1n << 31n;
+const RESET = 1n;
 
 export function handleMsrRead(vp: MsrExitContext): void {
   const { processor } = vp;
@@ -51,9 +53,25 @@ function answer(processor: Processor, low: number, high: number): void {
 
 export function handleMsrWrite(vp: MsrExitContext): void {
   const { processor } = vp;
-  const outcome = writeMsr(vp, processor.msrExit.msr);
-  if (outcome === 'ok') processor.completeInstruction();
-  else refuse(vp, outcome, true);
+  const { msr } = processor.msrExit;
+  const outcome = writeMsr(vp, msr);
+  if (outcome !== 'ok') {
+    refuse(vp, outcome, true);
+    return;
+  }
+  const reports = reportsToParent(processor, msr) && vp.intercepts.interceptsMsr(true);
+  if (reports) vp.message.msr(true);
+  processor.completeInstruction();
+  if (reports) vp.suspendForIntercept();
+}
+
+/**
+ * Writes that tell the parent something: a crash, the wish to be reset. The text has no message for them; a
+ * parent that intercepts MSRs gets them as such, after the write was done.
+ */
+function reportsToParent(processor: Processor, msr: number): boolean {
+  if (msr === SyntheticMsr.CrashCtl) return (processor.getGpr(2) & CRASH_NOTIFY) !== 0n;
+  return msr === SyntheticMsr.Reset && (processor.getGpr(0) & RESET) !== 0n;
 }
 
 function writeMsr(vp: MsrExitContext, msr: number): Outcome {

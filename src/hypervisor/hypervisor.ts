@@ -53,6 +53,8 @@ export class Hypervisor implements Machine {
   /** Where hypercalls enter; set once at boot (boot.ts). */
   hypercalls: HypercallEntry | undefined;
   #nextReserved: number;
+  /** Released areas of the reserved region, by size. */
+  readonly #freeReserved = new Map<number, number[]>();
   #nextPartitionId = ROOT_PARTITION_ID + 1;
 
   constructor(options: HypervisorOptions) {
@@ -90,10 +92,22 @@ export class Hypervisor implements Machine {
 
   allocateReserved(bytes: number): number {
     const size = pageAligned(bytes);
+    const free = this.#freeReserved.get(size)?.pop();
+    if (free !== undefined) {
+      this.memory.bytes.fill(0, free, free + size);
+      return free;
+    }
     const address = this.#nextReserved;
     if (address + size > this.memory.pageCount * PAGE_SIZE) return -1;
     this.#nextReserved = address + size;
     return address;
+  }
+
+  releaseReserved(address: number, bytes: number): void {
+    const size = pageAligned(bytes);
+    const free = this.#freeReserved.get(size) ?? [];
+    free.push(address);
+    this.#freeReserved.set(size, free);
   }
 
   /** Runs of RAM pages that the root partition has at boot. */

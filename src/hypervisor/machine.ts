@@ -7,12 +7,12 @@ import type { PlatformProcessor } from '../hvdef/partition-property.ts';
 import type { SpaPageTable } from './spa-page-table.ts';
 import type { Trace } from './trace.ts';
 
-/** Makes the processor whose state lies at `stateAddress` (a byte address of one 4 KiB page). */
+/** Makes the processor whose state lies at `stateAddress` (a byte address of one 4 KiB page); undefined: no room for its caches. */
 export type CreateProcessor = (
   memory: PhysicalMemory,
   stateAddress: number,
   host: ProcessorHost,
-) => Processor;
+) => Processor | undefined;
 
 /** Time since the hypervisor started, in units of 100 ns with fractions; never runs backwards. The only clock there is. */
 export type Clock = () => number;
@@ -29,4 +29,6 @@ export interface Machine {
    * when it is used up. For what the TLFS doesn't charge to a partition: soft TLBs, decode caches.
    */
   allocateReserved(bytes: number): number;
+  /** Gives back what `allocateReserved(bytes)` answered. */
+  releaseReserved(address: number, bytes: number): void;
 }

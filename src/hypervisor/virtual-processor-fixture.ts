@@ -4,6 +4,7 @@
  */
 import type {
   Exit,
+  FailedDelivery,
   GvaTranslation,
   GvaTranslationRequest,
   PhysicalMemory,
@@ -157,6 +158,13 @@ export class FakeProcessor implements Processor {
   injectException(vector: number, errorCode?: number): void {
     this.injected.push({ kind: 'exception', vector, errorCode });
   }
+  /** What the next `takeFailedDelivery` answers. */
+  failedDelivery: FailedDelivery | undefined;
+  takeFailedDelivery(): FailedDelivery | undefined {
+    const failed = this.failedDelivery;
+    this.failedDelivery = undefined;
+    return failed;
+  }
   raiseAttention(bits: number): void {
     this.attention |= bits;
   }
@@ -172,6 +180,10 @@ export class FakeProcessor implements Processor {
   }
   reset(): void {}
   init(): void {}
+  released = false;
+  release(): void {
+    this.released = true;
+  }
 }
 
 /** Pages of the root's memory that the machine uses for hypercall parameters and its SIM page. */

@@ -50,7 +50,7 @@ export function makeProcessor(
   return machine.createProcessor(machine.memory, statePage * PAGE_SIZE, {
     translateGpa: (gpn, access) => host()?.translateGpa(gpn, access) ?? -1,
     readTsc: () => host()?.readTsc() ?? 0,
-  }) as Processor | undefined;
+  });
 }
 
 /** Undefined when the pool has too few pages. */

@@ -19,9 +19,17 @@
  * (raiseAttention on the shared state page), and what other VPs change here goes through a queue drained where
  * run() delivers events.
  */
-import { Attention, Exit, type Processor, type ProcessorHost, Segment } from '../cpu/processor.ts';
+import {
+  Attention,
+  Exit,
+  type FailedDelivery,
+  type Processor,
+  type ProcessorHost,
+  Segment,
+} from '../cpu/processor.ts';
 import { PendingInterruptionType } from '../hvdef/intercepts.ts';
 import { PendingInterruption, SuspendBit } from '../hvdef/registers.ts';
+import { PAGE_SIZE } from '../hvdef/types.ts';
 import { ExitCounters } from './exit-counters.ts';
 import type { CpuidExitContext } from './exit-cpuid.ts';
 import { handleCpuidExit } from './exit-cpuid.ts';
@@ -73,6 +81,8 @@ export type RunState =
 export type Refusal = 'insufficient-memory' | 'no-resources';
 
 const NMI_VECTOR = 2;
+/** Machine checks about machine checks end here. */
+const DEEPEST_INJECTION = 4;
 
 interface OwnParts {
   statePage: number;
@@ -342,6 +352,7 @@ export class VirtualProcessor
     this.synic.release();
     this.assistPage.release();
     partition.overlays.removeOwner(this.index);
+    this.processor.release();
     partition.pool.release(this.#statePage);
   }
 
@@ -388,6 +399,10 @@ export class VirtualProcessor
     while (left > 0 && this.isReady()) {
       if (this.registersChanged && !this.#registersAgree()) break;
       this.#deliverEvents();
+      if (!this.#settleInjection()) {
+        left--;
+        continue;
+      }
       const before = processor.instructionsRetired;
       this.#running = true;
       const exit = processor.run(left);
@@ -396,6 +411,7 @@ export class VirtualProcessor
       left -= processor.instructionsRetired - before + 1;
       counters.exits[exit]++;
       this.#handleExit(exit);
+      this.#settleInjection();
     }
     this.#runTime += clock() - start;
   }
@@ -476,6 +492,40 @@ export class VirtualProcessor
     else if ((word & PendingInterruption.DeliverErrorCode) !== 0) {
       this.processor.injectException(vector, this.pendingErrorCode);
     } else this.processor.injectException(vector);
+  }
+
+  /**
+   * True when what was injected has been delivered. An event whose delivery met a page that can't be accessed
+   * becomes the pending interruption again; the parent hears of the access as of any other (§9, §16.3).
+   */
+  #settleInjection(): boolean {
+    const { processor, message } = this;
+    for (let depth = 0; depth < DEEPEST_INJECTION; depth++) {
+      const failed = processor.takeFailedDelivery();
+      if (failed === undefined) return depth === 0;
+      if (failed.exit !== Exit.Memory) break;
+      const { gpa, access } = processor.memoryExit;
+      const overlay = this.partition.overlays.at(Math.floor(gpa / PAGE_SIZE), this.index);
+      if (overlay?.spn === GPA_EMULATED) break;
+      // A machine check supersedes the event that met an overlay's rights.
+      if (overlay === undefined || (overlay.rights & access) !== 0) this.#keepPending(failed);
+      message.interruptionPending = true;
+      handleMemoryExit(this);
+      message.interruptionPending = false;
+    }
+    message.unrecoverableException();
+    this.suspendForIntercept();
+    return false;
+  }
+
+  #keepPending({ external, vector, errorCode }: FailedDelivery): void {
+    const { Interrupt, Nmi, Exception } = PendingInterruptionType;
+    const type = external ? Interrupt : vector === NMI_VECTOR ? Nmi : Exception;
+    const typeBits = type << PendingInterruption.TypeShift;
+    const vectorBits = vector << PendingInterruption.VectorShift;
+    const errorBit = errorCode === undefined ? 0 : PendingInterruption.DeliverErrorCode;
+    this.pendingInterruption = PendingInterruption.Pending | typeBits | errorBit | vectorBits;
+    this.pendingErrorCode = errorCode ?? 0;
   }
 
   /** False: the VP is suspended for an invalid register value (§10.1.2). */

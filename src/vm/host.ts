@@ -11,11 +11,9 @@ import type { TraceSink } from '../hypervisor/trace.ts';
 import { VirtualProcessor } from '../hypervisor/virtual-processor.ts';
 import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
 import { inspectHypervisor } from './inspection.ts';
-import { processorFactory } from './processors.ts';
+import { processorFactory, reservedBytesFor } from './processors.ts';
 
 const MIB = 0x10_0000;
-/** For soft TLBs and decoded code. */
-const RESERVED_BYTES = 96 * MIB;
 /** For the root's own pages and what it deposits: a fixed part, and GPA map entries of 8 bytes a page. */
 const ROOT_BYTES = 24 * MIB;
 const ROOT_SHARE = 256;
@@ -41,19 +39,21 @@ export interface Host {
 export interface HostOptions {
   /** RAM that guests will be given. */
   guestBytes: number;
+  /** Virtual processors that they will have; the default is 1. */
+  vpCount?: number;
   /** Instead of src/cpu's processors. */
   createProcessor?: CreateProcessor;
   trace?: TraceSink;
 }
 
 export function createHost(options: HostOptions): Host {
+  const reservedBytes = reservedBytesFor(options.vpCount ?? 1);
   const overhead = ROOT_BYTES + Math.ceil(options.guestBytes / ROOT_SHARE);
-  const memoryBytes = Math.ceil((options.guestBytes + overhead + RESERVED_BYTES) / GRANULE) * GRANULE;
+  const memoryBytes = Math.ceil((options.guestBytes + overhead + reservedBytes) / GRANULE) * GRANULE;
   const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
     memoryBytes,
-    reservedBytes: RESERVED_BYTES,
-    createProcessor:
-      options.createProcessor ?? processorFactory((bytes) => hypervisor.allocateReserved(bytes)),
+    reservedBytes,
+    createProcessor: options.createProcessor ?? processorFactory(() => hypervisor),
     trace: options.trace,
   });
   const scheduler = new Scheduler(hypervisor, rootProcessor);

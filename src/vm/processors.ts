@@ -5,11 +5,28 @@
 import { AREA_SIZE, createProcessor } from '../cpu/create-processor.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
 
-/** `allocate`: byte address of so many reserved bytes, or -1 when none are left. */
-export function processorFactory(allocate: (bytes: number) => number): CreateProcessor {
+/** SPA page table and code map of 4 GiB: 15 bytes a page. */
+const HYPERVISOR_BYTES = 16 * 2 ** 20;
+/** A guest's own children need processors too. */
+const LEAST_PROCESSORS = 5;
+
+/** Where areas come from: byte address of so many reserved bytes, or -1 when none are left. */
+export interface ReservedMemory {
+  allocateReserved(bytes: number): number;
+  releaseReserved(address: number, bytes: number): void;
+}
+
+/** `reserved` is asked at each creation, so the hypervisor that owns the region may be made later. */
+export function processorFactory(reserved: () => ReservedMemory): CreateProcessor {
   return (memory, stateAddress, host) => {
-    const area = allocate(AREA_SIZE);
-    if (area < 0) throw new Error('no reserved memory is left for another processor');
-    return createProcessor(memory, stateAddress, host, area);
+    const area = reserved().allocateReserved(AREA_SIZE);
+    if (area < 0) return undefined;
+    const released = () => reserved().releaseReserved(area, AREA_SIZE);
+    return createProcessor(memory, stateAddress, host, area, { released });
   };
+}
+
+/** Reserved bytes that so many processors need, and room for the hypervisor's own tables. */
+export function reservedBytesFor(processors: number): number {
+  return HYPERVISOR_BYTES + Math.max(processors, LEAST_PROCESSORS) * AREA_SIZE;
 }

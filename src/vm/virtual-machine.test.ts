@@ -40,6 +40,10 @@ const GUESTS = {
     '00',
   // fld dword ptr [0xf0000000]
   unknownAccess: 'd905000000f0ebfe',
+  // crash MSRs: P3 = address of "it broke", P4 = 8, control = notify and message
+  crash: 'b903010040b85200100031d20f3041b8080000000f304131c0ba000000c00f30ebfe69742062726f6b65',
+  // 1 to the reset MSR
+  resetMsr: 'b903000040b80100000031d20f30ebfe',
 } as const;
 
 interface Run {
@@ -155,6 +159,15 @@ describe('a guest', () => {
     });
     expect([outcome.kind, output]).toEqual(['exit-port', '.x']);
     expect(machine.summary().exits.Halt).toBeGreaterThan(0);
+  });
+
+  test('that reports its crash through the crash MSRs ends as a crash with its text', async () => {
+    const { outcome } = await run('crash');
+    expect(outcome).toEqual({ kind: 'crash', text: 'the guest reported a crash:\nit broke' });
+  });
+
+  test('that asks for a reset through the reset MSR gets one', async () => {
+    expect((await run('resetMsr')).outcome).toEqual({ kind: 'reset' });
   });
 
   test('is stopped from outside', async () => {

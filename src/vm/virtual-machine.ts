@@ -113,9 +113,14 @@ export class VirtualMachine {
   }
 
   #build(): Running {
-    const { memoryBytes, timeoutSeconds } = this.#config;
+    const { memoryBytes, vpCount, timeoutSeconds } = this.#config;
     const trace = this.#io.trace;
-    const host = createHost({ guestBytes: memoryBytes, createProcessor: this.#createProcessor, trace });
+    const host = createHost({
+      guestBytes: memoryBytes,
+      vpCount,
+      createProcessor: this.#createProcessor,
+      trace,
+    });
     const driver: StateDriver = new StateDriver(
       host,
       this.#queue,

@@ -92,7 +92,7 @@ describe('the exit status', () => {
   });
 
   test('is 3 for a crash reported through the crash MSRs, whose text is told', async () => {
-    const result = await run(guests.reportCrash('Oops: all is lost'));
+    const result = await run(guests.reportCrash('Oops: all is lost'), '--timeout', '10');
     expect(result.stderr).toContain('Oops: all is lost');
     expect(result.status).toBe(3);
   });

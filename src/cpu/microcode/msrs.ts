@@ -27,6 +27,15 @@ const CANONICAL = new Set<number>([
   MSR.LSTAR, MSR.CSTAR, MSR.KERNEL_GS_BASE, MSR.SYSENTER_ESP, MSR.SYSENTER_EIP, MSR.FS_BASE, MSR.GS_BASE,
 ]); // biome-ignore format: a set of names
 
+/**
+ * What this processor does not suffer from (SDM vol. 4): it executes nothing speculatively across a privilege
+ * check. RDCL, L1 flush, SSB, MDS, IF_PSCHANGE, TAA, SBDR, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS.
+ */
+const ARCH_CAPABILITIES = [0, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce(
+  (a, bit) => a | (1n << BigInt(bit)),
+  0n,
+);
+
 export interface MsrContext {
   state: ProcessorState;
   /** Host ticks, without the offset. */
@@ -38,6 +47,7 @@ export function readMsr({ state, readTsc }: MsrContext, msr: number): bigint | u
   const at = STORED.get(msr);
   if (at !== undefined) return state.get64(at);
   if (msr === MSR.EFER) return state.get64(S.EFER);
+  if (msr === MSR.ARCH_CAPABILITIES) return ARCH_CAPABILITIES;
   if (msr === MSR.TSC) return BigInt.asUintN(64, readTsc() + state.get64(S.TSC_OFFSET));
   if (msr === MSR.TSC_ADJUST) return state.get64(S.MSR_TSC_ADJUST);
   return undefined;
@@ -74,6 +84,7 @@ export function writeMsr(context: MsrContext, msr: number, value: bigint): 'ok' 
     return 'ok';
   }
   if (msr === MSR.EFER) return writeEfer(context, value);
+  if (msr === MSR.ARCH_CAPABILITIES) return 'fault';
   if (msr === MSR.TSC || msr === MSR.TSC_ADJUST) {
     // Both registers move together: what one write adds, the other shows (SDM vol. 3 §17.17.3).
     const adjust = state.get64(S.MSR_TSC_ADJUST);

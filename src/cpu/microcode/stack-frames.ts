@@ -31,12 +31,14 @@ export function enter(core: Core, bits: number): number {
   const frame = cut(sp - BigInt(size), width);
   const count = 1 + level;
   // All of the frame must be writable; then the pushes go one by one, for what is copied may have just been pushed.
-  if (core.host(base + sp - BigInt(count * size), count * size, Access.Write, user) === undefined) return Status.Leave;
+  if (core.host(base + sp - BigInt(count * size), count * size, Access.Write, user) === undefined)
+    return Status.Leave;
   for (let k = 0; k < count; k++) {
     const last = k === level && level > 0;
     const copied = base + cut(state.gpr(RBP) - BigInt(k * size), width);
     const value = k === 0 ? state.gpr(RBP) : last ? frame : core.read(copied, size);
-    if (value === undefined || !core.write(base + sp - BigInt((k + 1) * size), size, value)) return Status.Leave;
+    if (value === undefined || !core.write(base + sp - BigInt((k + 1) * size), size, value))
+      return Status.Leave;
   }
   const top = cut(sp - BigInt(count * size) - frameSize, width);
   state.setGpr(RBP, merge(state.gpr(RBP), frame, bits));

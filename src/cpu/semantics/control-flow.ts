@@ -18,7 +18,6 @@ function checkTarget(s: Stage, target: Value): void {
 
 const jmp: Semantics = (s) => {
   if (s.shape(0) === 'rel') s.jumpRelative(0);
-  else if (s.shape(0) === 'far') farImmediate(s, Operation.JumpFar);
   else {
     const target = s.f.let(s.read(0));
     checkTarget(s, target);
@@ -27,10 +26,6 @@ const jmp: Semantics = (s) => {
 };
 
 const call: Semantics = (s) => {
-  if (s.shape(0) === 'far') {
-    farImmediate(s, Operation.CallFar);
-    return;
-  }
   if (s.shape(0) === 'rel') {
     push(s, s.bits, s.nextRip());
     s.jumpRelative(0);
@@ -42,24 +37,22 @@ const call: Semantics = (s) => {
   s.jump(target);
 };
 
-/** Offset in the immediate, selector in the displacement field: both go to the microcode's scratch. */
-function farImmediate(s: Stage, operation: number): void {
-  const { offset, selector } = s.farOperand();
-  s.setField('i64', S.SCRATCH, offset);
-  s.setField('i64', S.SCRATCH + 8, selector);
-  s.microcode(operation);
-}
-
-/** m16:16, m16:32 or m16:64. */
-const farMemory =
+/** ptr16:16, ptr16:32, or the same in memory (m16:64 too): offset and selector go to the microcode's scratch. */
+const farPointer =
   (operation: number): Semantics =>
   (s) => {
-    const bytes = s.bits / 8;
-    const va = s.f.let(s.linearAddress(0, bytes + 2, 1));
-    const offset = s.load(s.bits, va);
-    const selector = s.load(16, i64.add(va, i64.const(bytes)));
-    s.setField('i64', S.SCRATCH, offset);
-    s.setField('i64', S.SCRATCH + 8, selector);
+    if (s.shape(0) === 'far') {
+      const { offset, selector } = s.farOperand();
+      s.setField('i64', S.SCRATCH, offset);
+      s.setField('i64', S.SCRATCH + 8, selector);
+    } else {
+      const bytes = s.bits / 8;
+      const va = s.f.let(s.linearAddress(0, bytes + 2, 1));
+      const offset = s.load(s.bits, va);
+      const selector = s.load(16, i64.add(va, i64.const(bytes)));
+      s.setField('i64', S.SCRATCH, offset);
+      s.setField('i64', S.SCRATCH + 8, selector);
+    }
     s.microcode(operation);
   };
 
@@ -127,8 +120,8 @@ export const controlFlow: Record<string, Semantics> = {
   jmp,
   call,
   ret,
-  jmpf: farMemory(Operation.JumpFar),
-  callf: farMemory(Operation.CallFar),
+  jmpf: farPointer(Operation.JumpFar),
+  callf: farPointer(Operation.CallFar),
   retf: far(Operation.ReturnFar),
   iret: far(Operation.InterruptReturn),
   int: far(Operation.SoftwareInterrupt),

@@ -184,9 +184,8 @@ export const dataMovement: Record<string, Semantics> = {
   cmpxchg8b: compareExchangePair,
   cmpxchg16b: compareExchangePair,
   lahf: (s) =>
-    s.f.store(
+    s.setField(
       'i32_8',
-      s.state,
       S.GPR + 1,
       i32.or(i32.and(packFlags(s), i32.const(setFlagImage)), i32.const(FLAG.FIXED)),
     ),

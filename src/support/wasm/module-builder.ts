@@ -17,6 +17,8 @@ export class ModuleBuilder {
   private readonly exports: { name: string; index: number }[] = [];
   private memory: { module: string; name: string; minimum: number; maximum: number } | undefined;
   private table: FunctionRef[] = [];
+  private tableSlots = 0;
+  private tableExport: string | undefined;
 
   /** The index of a function type, made if it is new. */
   signature(type: FunctionType): number {
@@ -54,6 +56,11 @@ export class ModuleBuilder {
     this.declared[ref.index - this.imports.length] = { ref, builder };
   }
 
+  /** A builder whose code goes nowhere: for a first pass. */
+  scratchFunction(type: FunctionType): FunctionBuilder {
+    return new FunctionBuilder(type);
+  }
+
   /** Declares and defines in one step. */
   function(name: string, type: FunctionType, body: (f: FunctionBuilder) => void): FunctionRef {
     const ref = this.declare(name, type);
@@ -65,9 +72,11 @@ export class ModuleBuilder {
     this.exports.push({ name, index: ref.index });
   }
 
-  /** Table 0, with these functions from slot 0 on. */
-  setTable(functions: readonly FunctionRef[]): void {
+  /** Table 0, with these functions from slot 0 on and `spare` empty slots behind them, exported under a name. */
+  setTable(functions: readonly FunctionRef[], spare = 0, exportName?: string): void {
     this.table = [...functions];
+    this.tableSlots = functions.length + spare;
+    this.tableExport = exportName;
   }
 
   finish(): Uint8Array {
@@ -86,11 +95,15 @@ export class ModuleBuilder {
     if (this.table.length > 0) {
       this.section(out, 4, (s) => {
         s.bytes([1, 0x70, 0]);
-        s.unsigned(this.table.length);
+        s.unsigned(this.tableSlots);
       });
     }
     this.section(out, 7, (s) => {
-      s.unsigned(this.exports.length);
+      s.unsigned(this.exports.length + (this.tableExport === undefined ? 0 : 1));
+      if (this.tableExport !== undefined) {
+        s.text(this.tableExport);
+        s.bytes([1, 0]);
+      }
       for (const { name, index } of this.exports) {
         s.text(name);
         s.u8(0);

@@ -91,6 +91,7 @@ export class CaseBuilder {
       memory: undefined,
       immediates: [],
       repeat: form.repeat,
+      segmentPrefix: undefined,
       addressOverride: false,
       lock: false,
       forceRex: false,
@@ -102,6 +103,10 @@ export class CaseBuilder {
     if (row.mnemonic.startsWith('pcmpestr')) {
       for (const index of [RAX, RDX])
         if (draw.chance(80)) this.#cpu.gpr[index] = BigInt.asUintN(64, BigInt(draw.below(40) - 10));
+    }
+    // GS, whose base is zero, and the overrides that 64-bit mode ignores.
+    if (choice.memory !== undefined && this.#cpu.code === 64 && draw.chance(8)) {
+      choice.segmentPrefix = draw.pick([0x65, 0x65, 0x26, 0x2e, 0x36, 0x3e]);
     }
     if (choice.memory !== undefined && row.lockable && draw.chance(10)) choice.lock = true;
     if (this.#cpu.code === 32) for (let i = 0; i < 8; i++) this.#cpu.gpr[i] = this.#cpu.gpr[i]! & 0xffffffffn;

@@ -22,6 +22,8 @@ export interface EncodingChoice {
   memory: EncodedMemory | undefined;
   immediates: bigint[];
   repeat: 'none' | 'rep' | 'repne';
+  /** Segment override to emit, as its byte. */
+  segmentPrefix: number | undefined;
   /** 67 prefix on an instruction whose address is implicit. */
   addressOverride: boolean;
   lock: boolean;
@@ -74,6 +76,7 @@ export function encode(row: InstructionRow, choice: EncodingChoice): Uint8Array 
 function encodeWithLength(row: InstructionRow, choice: EncodingChoice, length: number): Uint8Array {
   const { operandSize, memory } = choice;
   const prefixes: number[] = [];
+  if (choice.segmentPrefix !== undefined) prefixes.push(choice.segmentPrefix);
   if (choice.lock) prefixes.push(0xf0);
   if (memory?.address32 || choice.addressOverride) prefixes.push(0x67);
   if (row.prefix === '66' || (operandSize === 16 && row.sizeClass !== 'b')) prefixes.push(0x66);

@@ -16,3 +16,8 @@ test('the static stage agrees with the real processor on sequences of instructio
   const machine = new ProcessorUnderTest('in-page', { staticBlockLength: 64 });
   expect(failuresOf(someSequences(), machine)).toEqual([]);
 });
+
+test('translated regions agree with the real processor on sequences of instructions', () => {
+  const machine = new ProcessorUnderTest('in-page', { translate: 'always' });
+  expect(failuresOf(someSequences(), machine)).toEqual([]);
+});

@@ -76,6 +76,7 @@ function instruction(draw: Draw, undefinedBefore: number): Piece {
       memory: undefined,
       immediates: [immediate],
       repeat: 'none',
+      segmentPrefix: undefined,
       addressOverride: false,
       lock: false,
       forceRex: form.shapes.includes('r8') && !legacyBytes,
