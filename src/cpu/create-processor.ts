@@ -20,7 +20,9 @@ import {
   TLB_ENTRY_SHIFT,
   TLB_EXECUTE,
 } from './logical-processor-area.ts';
+import { setDebug } from './microcode/control-registers.ts';
 import { Core, type InterpreterExports, isCanonical } from './microcode/core.ts';
+import { TrapPending } from './microcode/debug-exceptions.ts';
 import { FloatingState } from './microcode/floating-state.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
@@ -115,7 +117,7 @@ class WasmProcessor implements Processor {
     this.msrs = {
       state: this.state,
       readTsc: () => BigInt(Math.floor(host.readTsc())),
-      flushTlb: () => this.flushTlb(),
+      flushTlb: () => this.exports.flushVirtual(stateAddress),
     };
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
@@ -134,7 +136,7 @@ class WasmProcessor implements Processor {
   } {
     const microcode = buildMicrocode({
       core: this.core,
-      effects: { flushTlb: () => this.flushTlb(), flushTlbPage: (va) => this.flushTlbPage(va) },
+      effects: { flushTlb: () => this.exports.flushVirtual(this.stateAddress), flushTlbPage: (va) => this.flushTlbPage(va) },
       floating: this.floating,
       msrs: this.msrs,
       exports: () => this.exports,
@@ -176,8 +178,17 @@ class WasmProcessor implements Processor {
   run(maxInstructions: number): Exit {
     const reason = this.runStretches(Math.max(1, maxInstructions));
     if (reason === Exit.Memory) this.noteMemory();
-    if (reason === Exit.Halt) this.completeInstruction();
-    return reason;
+    // The instruction starts anew, or the host completes it.
+    if (reason !== Exit.Budget && reason !== Exit.Attention) this.forgetTraps();
+    if (reason !== Exit.Halt) return reason;
+    this.completeInstruction();
+    // A debug trap ends the halt at once.
+    return this.state.get32(S.TRAP_PENDING) === 0 ? reason : Exit.Budget;
+  }
+
+  private forgetTraps(): void {
+    this.state.set32(S.TRAP_PENDING, 0);
+    this.state.set32(S.DEBUG_HITS, 0);
   }
 
   /** Runs in short stretches; where one ends is a sample of where the guest spends its time. */
@@ -333,12 +344,15 @@ class WasmProcessor implements Processor {
       state.set32(S.INTERRUPT_SHADOW, 0);
       state.refresh();
     }
+    if (state.get32(S.FLAGS_SYSTEM) & FLAG.TF) state.set32(S.TRAP_PENDING, TrapPending.Step);
   }
 
   // Interrupts
 
   get interruptible(): boolean {
-    return (this.state.get32(S.FLAGS_SYSTEM) & FLAG.IF) !== 0 && !this.interruptShadow;
+    const { state } = this;
+    const trap = (state.get32(S.TRAP_PENDING) & TrapPending.Step) | state.get32(S.DEBUG_HITS);
+    return (state.get32(S.FLAGS_SYSTEM) & FLAG.IF) !== 0 && trap === 0 && !this.interruptShadow;
   }
   get interruptShadow(): boolean {
     return this.state.get32(S.INTERRUPT_SHADOW) !== 0;
@@ -467,7 +481,7 @@ class WasmProcessor implements Processor {
     return this.state.get64(S.DR + 8 * index);
   }
   setDebug(index: number, value: bigint): void {
-    this.state.set64(S.DR + 8 * index, value);
+    setDebug(this.core, this, index, value);
   }
   getMsr(msr: number): bigint | undefined {
     return readMsr(this.msrs, msr);
@@ -529,8 +543,9 @@ class WasmProcessor implements Processor {
     for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
     state.set64(S.DR + 48, 0xffff0ff0n);
     state.set64(S.DR + 56, 0x400n);
-    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.TRAP_PENDING])
-      state.set32(at, 0);
+    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW]) state.set32(at, 0);
+    this.forgetTraps();
+    state.set32(S.BREAKPOINTS, 0);
     state.refresh();
     this.flushTlb();
   }

@@ -25,7 +25,7 @@ export const Mode = {
   CheckSegment: 1 << 16,
   /** One instruction runs before anything is accepted: STI or MOV SS shadow. */
   Shadow: 1 << 8,
-  /** RFLAGS.TF: a debug exception after each instruction. */
+  /** RFLAGS.TF, a debug exception that waits, or an enabled breakpoint: something happens between instructions. */
   Trap: 1 << 9,
   /** CR0.MP with TS: WAIT raises #NM. */
   MonitorProcessor: 1 << 10,
@@ -43,6 +43,8 @@ export interface ModeInputs {
   /** Bit i: segment i (ES..GS) is a present, writable data segment of 4 GiB. */
   flat: number;
   shadow: boolean;
+  /** A debug trap is pending or a breakpoint enabled. */
+  debugging: boolean;
 }
 
 /** L and D/B bits of a code segment's attributes (descriptor bits 53 and 54 as bits 13 and 14 of 40..55). */
@@ -69,6 +71,6 @@ export function modeOf(i: ModeInputs): number {
   if ((i.cr4 & CR4.OSXSAVE) === 0) mode |= Mode.NoXsave;
   if (!long) mode |= (~i.flat & 0x3f) * Mode.CheckSegment;
   if (i.shadow) mode |= Mode.Shadow;
-  if (i.rflags & FLAG.TF) mode |= Mode.Trap;
+  if (i.debugging || i.rflags & FLAG.TF) mode |= Mode.Trap;
   return mode;
 }

@@ -27,6 +27,7 @@ import {
   TLB_SIZE,
   TLB_WRITE,
 } from './logical-processor-area.ts';
+import { Operation } from './microcode/operations.ts';
 import { Access, Exit } from './processor.ts';
 import type { Imports } from './runtime.ts';
 import * as S from './state-layout.ts';
@@ -52,6 +53,8 @@ export interface Paging {
   guestPhysical: FunctionRef;
   /** (state, va, access, user) → host address of the page, or NO_ADDRESS. */
   walk: FunctionRef;
+  /** (state): forgets all guest virtual translations. */
+  flushVirtual: FunctionRef;
 }
 
 /** Address of the TLB entry for `va` in the TLB at `tlb`. Neighbouring pages never share an entry. */
@@ -69,9 +72,13 @@ export function definePaging(m: ModuleBuilder, imports: Imports): Paging {
   });
   const guestPhysical = defineGuestPhysical(m, imports);
   const walk = defineWalk(m, imports, raise, guestPhysical);
-  const prepare = definePrepare(m, walk);
+  const prepare = definePrepare(m, imports, walk);
   const commit = defineCommit(m, imports);
-  return { raise, guestPhysical, walk, prepare, commit };
+  const flushVirtual = m.function('flushVirtual', { params: ['i32'], results: [] }, (f) => {
+    const area = loads.i32(f.params[0]!.get, S.TLB_BASE);
+    f.memoryFill(area, i32.const(0xff), i32.const(2 * TLB_SIZE));
+  });
+  return { raise, guestPhysical, walk, prepare, commit, flushVirtual };
 }
 
 function defineGuestPhysical(m: ModuleBuilder, imports: Imports): FunctionRef {
@@ -217,6 +224,7 @@ function defineWalk(
       rights: rights.get,
       dirty: dirty.get,
       cr0,
+      imports,
     });
   });
 }
@@ -344,6 +352,7 @@ interface FillContext {
   rights: Value;
   dirty: Value;
   cr0: Value;
+  imports: Imports;
 }
 
 /** Translates the frame, enters it in the TLB with all rights that now hold, and leaves the page's host address. */
@@ -371,18 +380,40 @@ function fillTlb(c: FillContext): void {
   const writable = i32.and(i32.and(guestWritable, c.dirty), i32.and(allowed(Access.Write), noCode));
   const executable = i32.and(i32.and(c.rights, i32.const(1)), allowed(Access.Execute));
   const tagIf = (condition: Value): Value => select(condition, tag, i64.const(-1));
-  f.store('i64', entry, TLB_READ, tagIf(allowed(Access.Read)));
-  f.store('i64', entry, TLB_WRITE, tagIf(writable));
+  const watched = f.variable(i32.const(0));
+  f.if(
+    watching(state),
+    () =>
+      f.set(
+        watched,
+        f.call(c.imports.microcode, state, i32.const(Operation.WatchesPage), i32.const(0), i32.const(0)),
+      ),
+    undefined,
+    'unlikely',
+  );
+  const unwatched = i32.eqz(watched.get);
+  f.store('i64', entry, TLB_READ, tagIf(i32.and(unwatched, allowed(Access.Read))));
+  f.store('i64', entry, TLB_WRITE, tagIf(i32.and(unwatched, writable)));
   f.store('i64', entry, TLB_EXECUTE, tagIf(executable));
   f.store('i32', entry, TLB_ADDEND, i32.sub(host, i32.wrap(tag)));
   f.emit(host);
 }
 
-function definePrepare(m: ModuleBuilder, walk: FunctionRef): FunctionRef {
+/** 1 while data breakpoints are enabled (microcode/debug-exceptions.ts). */
+const watching = (state: Value): Value =>
+  i32.ne(i32.and(loads.i32(state, S.BREAKPOINTS), i32.const(15)), i32.const(0));
+
+function definePrepare(m: ModuleBuilder, imports: Imports, walk: FunctionRef): FunctionRef {
   return m.function('prepare', { params: ['i32', 'i64', 'i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, va, size, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value, Value];
     const first = f.variable(f.call(walk, state, va, access, user));
     f.if(i32.eq(first.get, i32.const(NO_ADDRESS)), () => f.return(i32.const(NO_ADDRESS)));
+    f.if(
+      i32.and(watching(state), i32.ne(access, i32.const(Access.Execute))),
+      () => f.do(f.call(imports.microcode, state, i32.const(Operation.NoteAccess), size, access)),
+      undefined,
+      'unlikely',
+    );
     const offset = f.let(i32.and(i32.wrap(va), i32.const(0xfff)));
     f.set(first, i32.add(first.get, offset));
     f.if(i32.leU(i32.add(offset, size), i32.const(4096)), () => f.return(first.get), undefined, 'likely');

@@ -50,6 +50,7 @@ const SHARED_TYPES: Record<Exclude<keyof Runtime, 'imports'>, FunctionType> = {
   raise: type(['i32', 'i32', 'i32']),
   prepare: type(['i32', 'i64', 'i32', 'i32', 'i32'], 'i32'),
   commit: type(['i32', 'i32', 'i32']),
+  flushVirtual: type(['i32']),
   guestPhysical: type(['i32', 'i32', 'i32'], 'i32'),
   walk: type(['i32', 'i64', 'i32', 'i32'], 'i32'),
   segmentCheck: type(['i32', 'i32', 'i64', 'i32', 'i32'], 'i32'),

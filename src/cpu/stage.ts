@@ -49,6 +49,24 @@ const LOAD = { 8: loads.i64_8u, 16: loads.i64_16u, 32: loads.i64_32u, 64: loads.
 const LOAD_KIND = { 8: 'i64_8u', 16: 'i64_16u', 32: 'i64_32u', 64: 'i64' } as const;
 const STORE: Record<IntegerBits, Store> = { 8: 'i64_8', 16: 'i64_16', 32: 'i64_32', 64: 'i64' };
 
+interface ShapeFacts {
+  isMemory: boolean;
+  /** Width of a general register or memory operand; 0 where the shape does not say. */
+  bits: number;
+}
+const shapes = new Map<string, ShapeFacts>();
+
+/** What a shape's name says, parsed once. */
+function shapeOf(shape: string): ShapeFacts {
+  let facts = shapes.get(shape);
+  if (!facts) {
+    const digits = /^[rm](\d+)$/.exec(shape);
+    facts = { isMemory: /^m\d*$/.test(shape), bits: digits ? Number(digits[1]) : 0 };
+    shapes.set(shape, facts);
+  }
+  return facts;
+}
+
 export abstract class Stage {
   readonly f: FunctionBuilder;
   readonly runtime: Runtime;
@@ -119,12 +137,11 @@ export abstract class Stage {
     return this.form.shapes[k]!;
   }
   isMemory(k: number): boolean {
-    return /^m\d*$/.test(this.shape(k));
+    return shapeOf(this.shape(k)).isMemory;
   }
   /** Width of operand `k` in bits; immediates have the operation's. */
   width(k: number): IntegerBits {
-    const digits = /^[rm](\d+)$/.exec(this.shape(k));
-    return (digits ? Number(digits[1]) : this.bits) as IntegerBits;
+    return (shapeOf(this.shape(k)).bits || this.bits) as IntegerBits;
   }
 
   // State page

@@ -82,7 +82,10 @@ export const FAULT_VECTOR = 0x464;
 export const FAULT_ERROR = 0x468;
 /** Bits that make run() stop at the next instruction boundary (see cpu/processor.ts, `Attention`). */
 export const ATTENTION = 0x46c;
-/** Interrupts are held off for one instruction (after STI, MOV SS): 2 until that instruction starts, then 1. */
+/**
+ * Interrupts are held off for one instruction: 2 until that instruction starts, then 1. With bit 2 (after MOV SS,
+ * not after STI) debug exceptions are held off as well.
+ */
 export const INTERRUPT_SHADOW = 0x470;
 /** Instructions that may still be executed before run() returns `Budget`; signed, 32 bits. */
 export const BUDGET = 0x474;
@@ -118,8 +121,12 @@ export const TLB_BASE = 0x504;
 export const BLOCK_TABLE_BASE = 0x508;
 /** Byte address of the code map (see PhysicalMemory). */
 export const CODE_MAP_BASE = 0x50c;
-/** 1 while the instruction that runs under RFLAGS.TF is to be followed by a debug trap. */
+/** What the instruction that runs is followed by (microcode/debug-exceptions.ts, `TrapPending`). */
 export const TRAP_PENDING = 0x500;
+/** Derived from DR7: bits 0..3 name its enabled data breakpoints, bits 4..7 those on instructions. */
+export const BREAKPOINTS = 0x510;
+/** Data breakpoints that the running instruction has met: bits 0..3 of the next DR6. */
+export const DEBUG_HITS = 0x514;
 /** Values between a handler and the microcode, and the bytes of an access that crosses a page. */
 export const SCRATCH = 0x600;
 export const SCRATCH_SIZE = 0x400;

@@ -166,6 +166,7 @@ export class ProcessorState {
       csAttributes: cs.attributes,
       flat: this.flatSegments(),
       shadow: this.get32(S.INTERRUPT_SHADOW) !== 0,
+      debugging: (this.get32(S.TRAP_PENDING) | this.get32(S.DEBUG_HITS) | this.get32(S.BREAKPOINTS)) !== 0,
     });
     this.set32(S.MODE, mode);
     const code = mode & Mode.CodeSizeMask;

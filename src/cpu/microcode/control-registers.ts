@@ -1,11 +1,13 @@
 /** MOV to and from control and debug registers, LMSW, CLTS, XSETBV (SDM vol. 2; reserved bits: vol. 3 §2.5). */
 import { CR0, CR4, EFER } from '../../x86/control-registers.ts';
 import { VECTOR } from '../../x86/exceptions.ts';
+import { FLAG } from '../../x86/flags.ts';
 import { PHYSICAL_ADDRESS_BITS } from '../../x86/page-table.ts';
 import { Segment } from '../processor.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import type { Core } from './core.ts';
+import { enabledBreakpoints, generalDetect } from './debug-exceptions.ts';
 
 /** CR4 bits that this processor has. */
 export const CR4_KNOWN =
@@ -125,21 +127,36 @@ export function readDebug(core: Core, argument: number): number {
   const { gpr, special } = operands(argument);
   const at = debugOffset(core, special);
   if (at === undefined) return core.fault(VECTOR.UD);
+  if (generalDetect(core)) return Status.Leave;
   core.state.set64(gpr, core.state.get64(at));
   return Status.Next;
 }
 
-export function writeDebug(core: Core, argument: number): number {
+export function writeDebug(core: Core, effects: ControlEffects, argument: number): number {
   const { gpr, special } = operands(argument);
   const at = debugOffset(core, special);
   if (at === undefined) return core.fault(VECTOR.UD);
+  if (generalDetect(core)) return Status.Leave;
   const value = core.state.get64(gpr);
   const index = (at - S.DR) >> 3;
   if (index >= 6 && value >> 32n !== 0n) return core.fault(VECTOR.GP, 0);
   const fixed =
     index === 6 ? (value & 0x1e00fn) | DR6_FIXED : index === 7 ? (value & 0xffff2fffn) | DR7_FIXED : value;
-  core.state.set64(at, fixed);
+  setDebug(core, effects, index, fixed);
   return Status.Next;
+}
+
+/** Sets a debug register; which pages the soft TLB may hold depends on them. */
+export function setDebug({ state }: Core, effects: ControlEffects, index: number, value: bigint): void {
+  const before = state.get32(S.BREAKPOINTS);
+  state.set64(S.DR + 8 * index, value);
+  const after = enabledBreakpoints(state.get64(S.DR + 56));
+  state.set32(S.BREAKPOINTS, after);
+  if (((before | after) & 15) !== 0) effects.flushTlb();
+  if (before === 0 && after === 0) return;
+  // The RF of an earlier exception's return is long over (see `boundary`).
+  if (before === 0) state.set32(S.FLAGS_SYSTEM, state.get32(S.FLAGS_SYSTEM) & ~FLAG.RF);
+  state.refresh();
 }
 
 /** LMSW changes PE (set only), MP, EM and TS. */

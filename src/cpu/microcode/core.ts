@@ -14,6 +14,7 @@ export interface InterpreterExports {
   run(state: number): number;
   prepare(state: number, va: bigint, size: number, access: number, user: number): number;
   commit(state: number, host: number, size: number): void;
+  flushVirtual(state: number): void;
   walk(state: number, va: bigint, access: number, user: number): number;
 }
 

@@ -5,6 +5,7 @@ import { Segment } from '../processor.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut, isCanonical } from './core.ts';
+import { TrapPending } from './debug-exceptions.ts';
 import {
   type Descriptor,
   dplOf,
@@ -252,6 +253,14 @@ function returnToVirtual8086(core: Core, words: bigint[], from: bigint): number 
 }
 
 export function interruptReturn(core: Core, bits: number): number {
+  const status = popFrame(core, bits);
+  // RF as IRET sets it holds for the instruction that it returns to.
+  const pending = core.state.get32(S.TRAP_PENDING);
+  if (status === Status.Jumped) core.state.set32(S.TRAP_PENDING, pending & ~TrapPending.Resumed);
+  return status;
+}
+
+function popFrame(core: Core, bits: number): number {
   const { state } = core;
   if (isReal(core)) return returnReal(core, bits);
   if (state.rflags & FLAG.NT) return core.fault(VECTOR.GP, 0);

@@ -9,6 +9,7 @@ import { EXIT_MARK, NON_CANONICAL } from '../paging.ts';
 import { Segment } from '../processor.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut, isCanonical } from './core.ts';
+import { endGeneralDetect } from './debug-exceptions.ts';
 import {
   type Descriptor,
   dplOf,
@@ -161,8 +162,6 @@ function enterHandler(core: Core, gate: Gate, cs: Descriptor, cpl: number, rflag
   state.set32(S.CPL, cpl);
   state.rflags = handlerFlags(rflags, (gate.type & 1) === 0);
   state.set32(S.INTERRUPT_SHADOW, 0);
-  state.set32(S.TRAP_PENDING, 0);
-  state.refresh();
 }
 
 interface Stack {
@@ -271,15 +270,17 @@ function deliverReal(core: Core, vector: number): boolean {
   state.rip = entry & 0xffffn;
   state.rflags = rflags & ~(FLAG.IF | FLAG.TF | FLAG.AC | FLAG.RF);
   state.set32(S.INTERRUPT_SHADOW, 0);
-  state.set32(S.TRAP_PENDING, 0);
-  state.refresh();
   return true;
 }
 
 /** Delivers `vector` with RIP as the return address. False: a fault (or an exit) is pending and nothing changed. */
 export function deliver(core: Core, vector: number, cause: Cause, error?: number): boolean {
   const { state } = core;
-  if (!state.protectedMode) return deliverReal(core, vector);
+  if (!state.protectedMode) {
+    if (!deliverReal(core, vector)) return false;
+    endDebugTraps(core, vector, cause);
+    return true;
+  }
   const gate = readGate(core, vector, cause);
   if (!gate) return false;
   const cs = readHandlerSegment(core, gate, cause);
@@ -289,7 +290,17 @@ export function deliver(core: Core, vector: number, cause: Cause, error?: number
     cause === 'exception' && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF;
   const rflags = state.rflags | (faulting ? FLAG.RF : 0);
   const run = state.longMode ? deliver64 : deliverLegacy;
-  return run(core, gate, cs, error, rflags);
+  if (!run(core, gate, cs, error, rflags)) return false;
+  endDebugTraps(core, vector, cause);
+  return true;
+}
+
+/** What a delivery does to waiting debug traps: INT n lets data breakpoints wait for the handler. */
+function endDebugTraps({ state }: Core, vector: number, cause: Cause): void {
+  state.set32(S.TRAP_PENDING, 0);
+  if (cause !== 'software') state.set32(S.DEBUG_HITS, 0);
+  if (vector === VECTOR.DB && cause === 'exception') endGeneralDetect(state);
+  state.refresh();
 }
 
 const CONTRIBUTORY = new Set<number>([VECTOR.DE, VECTOR.TS, VECTOR.NP, VECTOR.SS, VECTOR.GP]);

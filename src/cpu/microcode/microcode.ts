@@ -1,6 +1,5 @@
 /** The microcode's dispatch: one entry per operation of operations.ts. */
 import { VECTOR } from '../../x86/exceptions.ts';
-import { FLAG } from '../../x86/flags.ts';
 import { EXIT_MARK, NO_ADDRESS } from '../paging.ts';
 import { Access, Exit, Segment } from '../processor.ts';
 import { RECORD_IMMEDIATE } from '../record.ts';
@@ -9,6 +8,7 @@ import * as S from '../state-layout.ts';
 import type { ControlEffects } from './control-registers.ts';
 import * as control from './control-registers.ts';
 import type { Core, InterpreterExports } from './core.ts';
+import { boundary, noteAccess, SHADOW_OF_STACK_LOAD, watchesPage } from './debug-exceptions.ts';
 import { decimalAdjust } from './decimal.ts';
 import { loadAccessRights, loadLdt, loadLimit, loadSegment, loadTask, verify } from './descriptors.ts';
 import { divideSigned, divideUnsigned } from './division.ts';
@@ -55,9 +55,9 @@ function thenNext({ core }: MicrocodeContext, status: number): number {
   return Status.Jumped;
 }
 
-/** After a load of SS: interrupts wait for one more instruction. */
+/** After MOV or POP to SS: interrupts and debug exceptions wait for one more instruction. */
 function holdInterrupts({ core }: MicrocodeContext): void {
-  core.state.set32(S.INTERRUPT_SHADOW, 2);
+  core.state.set32(S.INTERRUPT_SHADOW, SHADOW_OF_STACK_LOAD);
   core.state.refresh();
 }
 
@@ -79,7 +79,7 @@ function segmentLoads(c: MicrocodeContext): Record<number, Handler> {
     },
     [Operation.LoadFarPointer]: (bits, argument) => {
       const offset = core.state.get64(S.SCRATCH + 0x100);
-      const status = load(argument & 0xff);
+      const status = loadSegment(core, argument & 0xff, selectorIn(c));
       if (status !== Status.Next) return status;
       const place = argument >>> 8;
       if (bits === 16) core.state.set16(place, Number(offset & 0xffffn));
@@ -227,7 +227,7 @@ function systemState(c: MicrocodeContext): Record<number, Handler> {
     [Operation.ReadControl]: (_bits, argument) => control.readControl(core, argument),
     [Operation.WriteControl]: (_bits, argument) => control.writeControl(core, effects, argument),
     [Operation.ReadDebug]: (_bits, argument) => control.readDebug(core, argument),
-    [Operation.WriteDebug]: (_bits, argument) => control.writeDebug(core, argument),
+    [Operation.WriteDebug]: (_bits, argument) => thenNext(c, control.writeDebug(core, effects, argument)),
     [Operation.LoadMachineStatus]: () => control.loadMachineStatus(core, effects),
     [Operation.ClearTaskSwitched]: () => control.clearTaskSwitched(core),
     [Operation.Xgetbv]: () => control.xgetbv(core),
@@ -251,29 +251,11 @@ function systemState(c: MicrocodeContext): Record<number, Handler> {
       core.state.refresh();
       return thenNext(c, Status.Next);
     },
-    [Operation.Boundary]: () => boundary(c),
+    [Operation.Boundary]: () => boundary(core),
+    [Operation.WatchesPage]: () => watchesPage(core),
+    [Operation.NoteAccess]: (size, access) => noteAccess(core, size, access),
     [Operation.CheckSecondPage]: (_bits, record) => checkSecondPage(c, record),
   };
-}
-
-const DR6_BS = 1n << 14n;
-
-/** Between instructions under STI's shadow or TF: opens the shadow, then ends it; arms the trap, then takes it. */
-function boundary({ core }: MicrocodeContext): number {
-  const { state } = core;
-  const shadow = state.get32(S.INTERRUPT_SHADOW);
-  if (shadow !== 0) {
-    state.set32(S.INTERRUPT_SHADOW, shadow - 1);
-    if (shadow === 1) state.refresh();
-  }
-  if ((state.rflags & FLAG.TF) === 0) return Status.Next;
-  if (state.get32(S.TRAP_PENDING) === 0) {
-    state.set32(S.TRAP_PENDING, 1);
-    return Status.Next;
-  }
-  state.set32(S.TRAP_PENDING, 0);
-  state.set64(S.DR + 6 * 8, state.get64(S.DR + 6 * 8) | DR6_BS);
-  return core.fault(VECTOR.DB);
 }
 
 /** The second page of an instruction decoded earlier: still the same page, or the block is decoded anew. */

@@ -90,4 +90,8 @@ export const Operation = {
   Boundary: 60,
   /** Argument: the record. */
   CheckSecondPage: 61,
+  /** 1 if the page of EXIT_B holds a data breakpoint, else 0. */
+  WatchesPage: 62,
+  /** Operand size: bytes; argument: kind of access; EXIT_B: linear address. */
+  NoteAccess: 63,
 } as const;

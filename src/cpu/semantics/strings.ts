@@ -6,6 +6,7 @@
 import { i32, i64, select, type Value } from '../../support/wasm/values.ts';
 import { FLAG } from '../../x86/flags.ts';
 import { Operation } from '../microcode/operations.ts';
+import { Mode } from '../mode.ts';
 import type { Semantics, Stage } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { setSubFlags, zeroFlag } from './flags.ts';
@@ -39,8 +40,17 @@ class StringOperation {
   get destination(): Value {
     return i64.add(this.s.field('i64', S.STRING_BASE), i64.and(this.s.gpr(RDI), this.mask));
   }
+  /** Debug exceptions come between elements. */
+  get stepping(): Value {
+    return i32.and(this.s.field('i32', S.MODE), i32.const(Mode.Trap));
+  }
   get count(): Value {
     return i64.and(this.s.gpr(RCX), this.mask);
+  }
+
+  /** Whether a run of elements may be done at once. */
+  get bulk(): Value {
+    return i32.and(this.forward, i32.eqz(this.stepping));
   }
 
   /** Adds within the address size; 32-bit results zero-extend, 16-bit ones keep the rest. */
@@ -60,7 +70,7 @@ class StringOperation {
       element();
       return;
     }
-    const turns = f.variable(i32.const(1024));
+    const turns = f.variable(select(this.stepping, i32.const(1), i32.const(1024)));
     f.block((done) => {
       f.loop((again) => {
         f.scope(() => {
@@ -72,6 +82,7 @@ class StringOperation {
           f.branchIf(again, turns.get);
         });
       });
+      f.branchIf(done, i64.eqz(this.count));
       s.jump(s.rip());
     });
   }
@@ -145,7 +156,7 @@ const movs: Semantics = (s) => {
     const [source, destination] = [f.let(op.source), f.let(op.destination)];
     const run = op.smaller(op.smaller(op.untilPageEnd(source), op.untilPageEnd(destination)), op.count);
     f.if(
-      i32.and(op.forward, i64.ne(run, i64.const(0))),
+      i32.and(op.bulk, i64.ne(run, i64.const(0))),
       () => moveRun(op, source, destination, run),
       () => {
         moveElement(op);
@@ -208,7 +219,7 @@ const stos: Semantics = (s) => {
     const destination = f.let(op.destination);
     const run = op.smaller(op.untilPageEnd(destination), op.count);
     f.if(
-      i32.and(op.forward, i64.ne(run, i64.const(0))),
+      i32.and(op.bulk, i64.ne(run, i64.const(0))),
       () => storeRun(op, destination, run),
       () => {
         storeElement(op);

@@ -16,7 +16,7 @@ import { translateRegion } from './translate.ts';
 
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
 /** Times a block must be met at the end of a stretch. */
-const HOT_SAMPLES = 2;
+const HOT_SAMPLES = 3;
 /** Regions shorter than this gain nothing. */
 const SHORTEST_REGION = 3;
 
@@ -77,7 +77,7 @@ export class RegionCache {
     const ref = translateRegion(m, 'region', region, { runtime, mode, entryRecord: record });
     if (!ref) return;
     m.export(ref);
-    const module = new WebAssembly.Module(m.finish() as Uint8Array<ArrayBuffer>);
+    const module = new WebAssembly.Module(m.finish(false) as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(module, this.imports);
     const slot = FIRST_REGION_SLOT + this.nextSlot++;
     this.table.set(slot, instance.exports.region);

@@ -26,7 +26,6 @@ export class RegionLocals {
 
   private readonly f: FunctionBuilder;
 
-  /** `used` and `written` come from a first pass over the same region (then all are known before they are needed). */
   constructor(f: FunctionBuilder) {
     this.f = f;
     this.budget = f.local('i32');

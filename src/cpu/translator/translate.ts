@@ -30,9 +30,6 @@ export function translateRegion(
   if (!nodes) return undefined;
   const usage: Usage = { used: new Set(), written: new Set() };
   const type = { params: ['i32', 'i32'], results: ['i32'] } as const;
-  // A first pass into a builder that is thrown away finds out which registers the region touches.
-  const draft = m.scratchFunction(type);
-  new RegionTranslator(draft, region, nodes, context, usage).build();
   return m.function(name, type, (f) => new RegionTranslator(f, region, nodes, context, usage).build());
 }
 
@@ -69,8 +66,6 @@ class RegionTranslator {
 
   build(): void {
     const { f, locals, state } = this;
-    locals.fill(state, this.usage);
-    f.set(locals.budget, loads.i32(state, S.BUDGET));
     f.block((leave) => {
       this.leave = leave;
       f.block((exit) => {
@@ -84,6 +79,10 @@ class RegionTranslator {
     f.store('i64', state, S.RIP, rip);
     this.finish(Status.Leave);
     f.unreachable();
+    f.prologue(() => {
+      locals.fill(state, this.usage);
+      f.set(locals.budget, loads.i32(state, S.BUDGET));
+    });
   }
 
   private finish(status: number): void {

@@ -47,6 +47,12 @@ export class ByteWriter {
 
   /** Signed LEB128 of a 64-bit integer. */
   signed64(value: bigint): void {
+    const small = Number(value);
+    if (small >= -0x80000000 && small <= 0x7fffffff) {
+      // The encoding is the shortest one, whatever the width.
+      this.signed32(small);
+      return;
+    }
     let rest = BigInt.asIntN(64, value);
     for (;;) {
       const low = Number(rest & 0x7fn);

@@ -28,7 +28,8 @@ export type Hint = 'likely' | 'unlikely';
 
 export class FunctionBuilder {
   readonly params: readonly Local[];
-  private readonly code = new ByteWriter();
+  private code = new ByteWriter();
+  private opening: ByteWriter | undefined;
   private readonly localTypes: ValueType[] = [];
   private readonly free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   private scopeLocals: number[] = [];
@@ -262,6 +263,15 @@ export class FunctionBuilder {
     if (hint) this.hints.push({ offset: this.code.length, taken: hint === 'likely' });
   }
 
+  /** Code that runs first, though it is written last: what to load is known when the rest is there. */
+  prologue(body: () => void): void {
+    const { code } = this;
+    this.code = new ByteWriter();
+    body();
+    this.opening = this.code;
+    this.code = code;
+  }
+
   /** The function's body as it stands in the code section, and where its branch hints are in it. */
   finish(): { body: Uint8Array; hints: { offset: number; taken: boolean }[] } {
     const out = new ByteWriter();
@@ -270,6 +280,7 @@ export class FunctionBuilder {
       out.u8(1);
       out.u8(TYPE_CODE[type]);
     }
+    if (this.opening) out.bytes(this.opening.view());
     const shift = out.length;
     out.bytes(this.code.view());
     out.u8(0x0b);

@@ -56,11 +56,6 @@ export class ModuleBuilder {
     this.declared[ref.index - this.imports.length] = { ref, builder };
   }
 
-  /** A builder whose code goes nowhere: for a first pass. */
-  scratchFunction(type: FunctionType): FunctionBuilder {
-    return new FunctionBuilder(type);
-  }
-
   /** Declares and defines in one step. */
   function(name: string, type: FunctionType, body: (f: FunctionBuilder) => void): FunctionRef {
     const ref = this.declare(name, type);
@@ -79,7 +74,8 @@ export class ModuleBuilder {
     this.tableExport = exportName;
   }
 
-  finish(): Uint8Array {
+  /** The module's bytes; `names` adds the name section, for profiles and traps. */
+  finish(names = true): Uint8Array {
     const out = new ByteWriter();
     out.bytes([0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
     const finished = this.declared.map((definition, k) => {
@@ -125,7 +121,7 @@ export class ModuleBuilder {
         s.bytes(body);
       }
     });
-    this.writeNames(out);
+    if (names) this.writeNames(out);
     return out.view().slice();
   }
 

@@ -6,12 +6,22 @@
 import { PendingInterruptionType } from '../../hvdef/intercepts.ts';
 import { ExecutionState, InterceptHeader } from '../../hvdef/messages.ts';
 import { PendingInterruption, RegisterName, SegmentLayout } from '../../hvdef/registers.ts';
+import { FLAG } from '../../x86/flags.ts';
 import type { RegisterBatch } from '../parent/register-batch.ts';
 
 const CS_LONG = 1 << 13;
 const CS_DEFAULT_32 = 1 << 14;
 
-export const Vector = { InvalidOpcode: 6, StackFault: 12, GeneralProtection: 13, PageFault: 14 } as const;
+/** DR6 with BS alone: the breakpoint bits of an earlier exception go, as they may. */
+const DR6_SINGLE_STEP = 0xffff4ff0;
+
+export const Vector = {
+  Debug: 1,
+  InvalidOpcode: 6,
+  StackFault: 12,
+  GeneralProtection: 13,
+  PageFault: 14,
+} as const;
 
 export function vpIndexOf(message: DataView): number {
   return message.getUint32(InterceptHeader.VpIndex, true);
@@ -34,9 +44,11 @@ export function nextRip(message: DataView, length: number): bigint {
   return BigInt.asUintN(codeSizeOf(message), rip);
 }
 
-/** The instruction is done; `batch` already has what it changed. */
+/** The instruction is done; `batch` already has what it changed. Under RFLAGS.TF a debug trap follows it. */
 export function complete(batch: RegisterBatch, message: DataView, length: number): void {
-  batch.put(RegisterName.Rip, nextRip(message, length)).resume().commit();
+  batch.put(RegisterName.Rip, nextRip(message, length));
+  if ((message.getUint32(InterceptHeader.Rflags, true) & FLAG.TF) === 0) batch.resume().commit();
+  else raise(batch.putNumber(RegisterName.Dr6, DR6_SINGLE_STEP), Vector.Debug);
 }
 
 /** The exception is delivered in the instruction's place. */

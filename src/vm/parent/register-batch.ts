@@ -43,6 +43,13 @@ export class RegisterBatch {
     return this;
   }
 
+  /** Both halves. */
+  putWide(name: number, low: bigint, high: bigint): this {
+    this.put(name, low);
+    this.#page.input.setBigUint64(this.#valueAt + 8, high, true);
+    return this;
+  }
+
   /** A value below 2^53. */
   putNumber(name: number, value: number): this {
     this.#next(name);
