@@ -1,4 +1,5 @@
 /** What a machine's end means to the shell that started us, and the one line that tells a person. */
+import { ConfigurationError } from '../vm/vm-config.ts';
 import type { VmOutcome } from '../vm/vm-outcome.ts';
 
 /** Exit statuses of the command that are not the guest's own (the guest's: see `describeOutcome`). */
@@ -26,6 +27,8 @@ export function describeOutcome(outcome: VmOutcome): Ending {
       return { status: ExitStatus.Success, message: 'the guest powered off' };
     case 'reset':
       return { status: ExitStatus.Success, message: 'the guest asked for a reset' };
+    case 'saved':
+      return { status: ExitStatus.Success, message: 'the machine was saved' };
     case 'exit-port':
       return { status: outcome.status, message: `the guest wrote ${outcome.value} to the exit port` };
     case 'crash':
@@ -35,6 +38,9 @@ export function describeOutcome(outcome: VmOutcome): Ending {
     case 'stopped':
       return { status: ExitStatus.Interrupted, message: 'stopped' };
     case 'error':
+      if (outcome.error instanceof ConfigurationError) {
+        return { status: ExitStatus.Usage, message: outcome.error.message };
+      }
       return {
         status: ExitStatus.Internal,
         message: `a defect of partita ended the machine: ${outcome.error.stack ?? outcome.error.message}`,

@@ -4,6 +4,7 @@ export const GENERAL_HELP = `partita: a Hyper-V-compatible hypervisor in TypeScr
 
   partita run --kernel FILE [options]   boot a kernel in a child partition
   partita inspect [PID]                 look inside a running machine
+  partita save [PID] FILE               write a running machine to a file
   partita demo                          fetch a Debian kernel and boot it to a shell (npm start)
   partita --version
 
@@ -13,6 +14,7 @@ partita run --help and partita inspect --help tell more.
 export const RUN_HELP = `partita run: boots a kernel in a child partition
 
   --kernel FILE          a Linux bzImage, or an ELF file with a PVH note or a Multiboot 1 header
+  --restore FILE         instead of a kernel: go on with a machine that 'partita save' wrote
   --initrd FILE          initial RAM disk
   --append TEXT          the kernel's command line
   --memory SIZE          guest memory, with K, M or G; a multiple of 2M (default 512M)
@@ -36,6 +38,16 @@ export const INSPECT_HELP = `partita inspect: looks inside a running machine of 
   partita inspect          the machine, or a list when there are several
   partita inspect PID      the machine that process PID runs
   --json                   as JSON
+`;
+
+export const SAVE_HELP = `partita save: writes a running machine of this user to a file
+
+  partita save FILE          the only machine that runs
+  partita save PID FILE      the machine that process PID runs
+  --continue                 the machine runs on; without it, it ends once it is saved
+
+  partita run --restore FILE goes on with it: memory, processors, timers and devices are as they were, and the
+  machine's own time stood still in between.
 `;
 
 export const DEMO_HELP = `partita demo: boots a Debian kernel, fetched by apt-get download, to a shell on this terminal

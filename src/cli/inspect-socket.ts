@@ -1,6 +1,7 @@
 /**
  * How `partita inspect` reaches a running machine: each `partita run` listens on a unix socket named after its
- * process in a folder that only this user may enter, and answers every connection with one JSON document.
+ * process in a folder that only this user may enter. A connection sends one line, `inspect` or `save` with its
+ * parameters as JSON behind it, and is answered with one JSON document. `partita save` comes this way too.
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
@@ -9,6 +10,9 @@ import { join } from 'node:path';
 
 const SUFFIX = '.sock';
 const ANSWER_TIMEOUT_MS = 10_000;
+/** A large machine takes its time. */
+const SAVE_TIMEOUT_MS = 600_000;
+const LONGEST_REQUEST = 1 << 16;
 
 /** The folder of this user's sockets, made if missing. Throws when somebody else owns it. */
 export function runtimeFolder(): string {
@@ -22,8 +26,18 @@ export function runtimeFolder(): string {
   return folder;
 }
 
+export interface SaveOrder {
+  /** An absolute path. */
+  file: string;
+  /** The machine runs on afterwards. */
+  goOn: boolean;
+}
+
+/** Saves the machine; `done` gets why that failed, or undefined. */
+export type SaveService = (order: SaveOrder, done: (problem: string | undefined) => void) => void;
+
 /** Serves `describe()` until `close()`. A machine runs without being inspectable where this cannot work. */
-export function serveInspection(describe: () => unknown): { close(): void } {
+export function serveInspection(describe: () => unknown, save?: SaveService): { close(): void } {
   let path: string;
   let server: Server;
   try {
@@ -31,7 +45,13 @@ export function serveInspection(describe: () => unknown): { close(): void } {
     rmSync(path, { force: true });
     server = createServer((socket) => {
       socket.on('error', () => {});
-      socket.end(JSON.stringify(describe()));
+      let line = '';
+      socket.setEncoding('utf8');
+      socket.on('data', (part: string) => {
+        if (line.includes('\n') || line.length > LONGEST_REQUEST) return;
+        line += part;
+        if (line.includes('\n')) answer(line.trimEnd(), describe, save, (value) => socket.end(JSON.stringify(value)));
+      });
     });
     server.on('error', () => {});
     server.listen(path);
@@ -69,13 +89,47 @@ function isAlive(pid: number): boolean {
   }
 }
 
+function answer(
+  line: string,
+  describe: () => unknown,
+  save: SaveService | undefined,
+  reply: (value: unknown) => void,
+): void {
+  if (line === 'inspect') {
+    reply(describe());
+    return;
+  }
+  const order = line.startsWith('save ') ? saveOrder(line.slice('save '.length)) : undefined;
+  if (order === undefined || save === undefined) reply({ problem: 'the machine does not understand' });
+  else save(order, (problem) => reply({ problem }));
+}
+
+function saveOrder(text: string): SaveOrder | undefined {
+  try {
+    const { file, goOn } = JSON.parse(text) as Partial<SaveOrder>;
+    return typeof file === 'string' ? { file, goOn: goOn === true } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The document of the machine that process `pid` runs. Rejects when there is none, or it does not answer. */
 export function askMachine(pid: number): Promise<unknown> {
+  return ask(pid, 'inspect', ANSWER_TIMEOUT_MS);
+}
+
+/** Why the machine was not saved; undefined when it was. */
+export async function askToSave(pid: number, order: SaveOrder): Promise<string | undefined> {
+  const { problem } = (await ask(pid, `save ${JSON.stringify(order)}`, SAVE_TIMEOUT_MS)) as { problem?: string };
+  return problem;
+}
+
+function ask(pid: number, line: string, timeoutMs: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const socket = connect(join(runtimeFolder(), `${pid}${SUFFIX}`));
+    const socket = connect(join(runtimeFolder(), `${pid}${SUFFIX}`), () => socket.write(`${line}\n`));
     let text = '';
     socket.setEncoding('utf8');
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('it does not answer')));
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('it does not answer')));
     socket.on('data', (part: string) => {
       text += part;
     });

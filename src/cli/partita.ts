@@ -6,11 +6,13 @@ import { ExitStatus } from './exit-status.ts';
 import { GENERAL_HELP } from './help.ts';
 import { inspectCommand } from './inspect-command.ts';
 import { runCommand } from './run-command.ts';
+import { saveCommand } from './save-command.ts';
 import { UsageError } from './usage-error.ts';
 
 const COMMANDS: Record<string, (parameters: readonly string[]) => Promise<number>> = {
   run: runCommand,
   inspect: inspectCommand,
+  save: saveCommand,
   demo: demoCommand,
 };
 

@@ -1,5 +1,6 @@
 /** `partita run`. */
 import { readFileSync } from 'node:fs';
+import { readSavedMachine } from '../vm/saved-machine.ts';
 import type { NamedFile, VmConfig } from '../vm/vm-config.ts';
 import { describeOutcome, ExitStatus } from './exit-status.ts';
 import { RUN_HELP } from './help.ts';
@@ -21,6 +22,14 @@ export async function runCommand(parameters: readonly string[]): Promise<number>
 }
 
 function configOf(options: RunOptions): VmConfig {
+  if (options.restore !== undefined) {
+    const file = readNamed('--restore', options.restore);
+    const restore = readSavedMachine(file);
+    const { memoryBytes, vpCount } = restore;
+    const kernel = { name: file.name, bytes: new Uint8Array(0) };
+    const { timeoutSeconds } = options;
+    return { kernel, modules: [], commandLine: '', memoryBytes, vpCount, timeoutSeconds, restore };
+  }
   return {
     kernel: readNamed('--kernel', options.kernel),
     initrd: options.initrd === undefined ? undefined : readNamed('--initrd', options.initrd),

@@ -10,6 +10,7 @@ import type { VmOutcome, VmSummary } from '../vm/vm-outcome.ts';
 import { describeOutcome, ExitStatus } from './exit-status.ts';
 import { serveInspection } from './inspect-socket.ts';
 import type { SerialTarget } from './run-options.ts';
+import { writeSavedFile } from './saved-file.ts';
 import { openTerminal } from './terminal.ts';
 import { TraceFile } from './trace-file.ts';
 import { UsageError } from './usage-error.ts';
@@ -44,12 +45,15 @@ export async function runMachine(config: VmConfig, connections: MachineConnectio
       trace: trace && ((record) => trace.write(record)),
     });
     const signal = stopOnSignals(machine, closers);
-    const inspection = serveInspection(() => ({
+    const describe = () => ({
       process: process.pid,
       kernel: config.kernel.name,
       machine: machine.inspect(),
       summary: machine.summary(),
-    }));
+    });
+    const inspection = serveInspection(describe, ({ file, goOn }, done) => {
+      machine.save({ write: (pieces) => writeSavedFile(file, pieces), goOn, done });
+    });
     closers.push(() => inspection.close());
     if (connections.serial.kind === 'stdio') connectKeyboard(machine, closers);
 

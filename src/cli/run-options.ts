@@ -11,6 +11,8 @@ export interface ModuleOption {
 }
 
 export interface RunOptions {
+  /** A saved machine to go on with, instead of a kernel. */
+  restore?: string;
   kernel: string;
   initrd?: string;
   append: string;
@@ -26,6 +28,7 @@ export interface RunOptions {
 
 const OPTIONS = {
   kernel: { type: 'string' },
+  restore: { type: 'string' },
   initrd: { type: 'string' },
   append: { type: 'string', default: '' },
   memory: { type: 'string', default: '512M' },
@@ -40,12 +43,16 @@ const OPTIONS = {
 
 export function parseRunOptions(parameters: readonly string[]): RunOptions {
   const values = parse(parameters);
-  if (values.kernel === undefined && !values.help) {
+  if (values.restore !== undefined && values.kernel !== undefined) {
+    throw new UsageError('--restore goes on with a saved machine: it takes no --kernel');
+  }
+  if (values.kernel === undefined && values.restore === undefined && !values.help) {
     throw new UsageError(
       '--kernel FILE is required: a bzImage, or an ELF file with a PVH or Multiboot header',
     );
   }
   return {
+    restore: values.restore,
     kernel: values.kernel ?? '',
     initrd: values.initrd,
     append: values.append,

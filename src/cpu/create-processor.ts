@@ -136,7 +136,10 @@ class WasmProcessor implements Processor {
   } {
     const microcode = buildMicrocode({
       core: this.core,
-      effects: { flushTlb: () => this.exports.flushVirtual(this.stateAddress), flushTlbPage: (va) => this.flushTlbPage(va) },
+      effects: {
+        flushTlb: () => this.exports.flushVirtual(this.stateAddress),
+        flushTlbPage: (va) => this.flushTlbPage(va),
+      },
       floating: this.floating,
       msrs: this.msrs,
       exports: () => this.exports,
@@ -209,14 +212,19 @@ class WasmProcessor implements Processor {
 
   private sample(): void {
     const { state } = this;
-    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const spa = this.executableInTlb(BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE)));
+    if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
+  }
+
+  /** Host address of a byte whose page the TLB holds for execution; negative otherwise. */
+  private executableInTlb(linear: bigint): number {
     const page = Number(BigInt.asUintN(32, linear >> 12n));
     const index = (page + (page >>> 10)) & (TLB_ENTRIES - 1);
-    const entry = this.area + AREA_TLB + (((state.cpl === 3 ? TLB_ENTRIES : 0) + index) << TLB_ENTRY_SHIFT);
+    const user = this.state.cpl === 3 ? TLB_ENTRIES : 0;
+    const entry = this.area + AREA_TLB + ((user + index) << TLB_ENTRY_SHIFT);
     const { view } = this.memory;
-    if (view.getBigUint64(entry + TLB_EXECUTE, true) !== (linear & ~0xfffn)) return;
-    const spa = (Number(linear & 0xffffffffn) + view.getUint32(entry + TLB_ADDEND, true)) >>> 0;
-    this.regions?.sample(spa, state.get32(S.MODE));
+    if (view.getBigUint64(entry + TLB_EXECUTE, true) !== (linear & ~0xfffn)) return -1;
+    return (Number(linear & 0xffffffffn) + view.getUint32(entry + TLB_ADDEND, true)) >>> 0;
   }
 
   private decodeBlock(spa: number): number {
@@ -311,23 +319,23 @@ class WasmProcessor implements Processor {
   instructionBytes(): Uint8Array {
     const { state } = this;
     const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
-    const bytes: number[] = [];
-    let host = -1;
-    for (let k = 0; k < 16; k++) {
-      const at = linear + BigInt(k);
-      if (host < 0 || (at & 0xfffn) === 0n) {
-        const page = this.peek(at);
-        if (page === undefined) break;
-        host = page;
-      }
-      bytes.push(this.memory.bytes[host]!);
-      host++;
-    }
-    return Uint8Array.from(bytes);
+    const { bytes } = this.memory;
+    const first = this.peek(linear);
+    if (first === undefined) return new Uint8Array(0);
+    const inPage = Math.min(16, 4096 - Number(linear & 0xfffn));
+    if (inPage === 16) return bytes.slice(first, first + 16);
+    const second = this.peek(linear + BigInt(inPage));
+    const rest = second === undefined ? 0 : 16 - inPage;
+    const code = new Uint8Array(inPage + rest);
+    code.set(bytes.subarray(first, first + inPage));
+    if (second !== undefined) code.set(bytes.subarray(second, second + rest), inPage);
+    return code;
   }
 
   /** Host address of an executable byte, without side effects that the guest could see. */
   private peek(va: bigint): number | undefined {
+    const cached = this.executableInTlb(va);
+    if (cached >= 0) return cached;
     const privilege = this.state.cpl;
     const found = this.translateGva({ gva: va, access: Access.Execute, privilege, setTableBits: false });
     if (found.kind !== 'ok') return undefined;
@@ -362,6 +370,13 @@ class WasmProcessor implements Processor {
     this.state.refresh();
   }
 
+  get nmiMasked(): boolean {
+    return this.state.get32(S.NMI_MASKED) !== 0;
+  }
+  set nmiMasked(value: boolean) {
+    this.state.set32(S.NMI_MASKED, value ? 1 : 0);
+  }
+
   injectInterrupt(vector: number): void {
     const { state } = this;
     if (deliver(this.core, vector, 'external')) return;
@@ -377,6 +392,7 @@ class WasmProcessor implements Processor {
   }
 
   injectException(vector: number, errorCode?: number): void {
+    if (vector === VECTOR.NMI) this.nmiMasked = true;
     // Delivery loads CR2 from the fault's address; the host has set CR2 itself.
     if (vector === VECTOR.PF) this.state.set64(S.FAULT_ADDRESS, this.state.get64(S.CR2));
     if (this.deliverNow(vector, errorCode) !== 0) this.noteFailedDelivery(false, vector, errorCode);
@@ -543,7 +559,8 @@ class WasmProcessor implements Processor {
     for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
     state.set64(S.DR + 48, 0xffff0ff0n);
     state.set64(S.DR + 56, 0x400n);
-    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW]) state.set32(at, 0);
+    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.NMI_MASKED])
+      state.set32(at, 0);
     this.forgetTraps();
     state.set32(S.BREAKPOINTS, 0);
     state.refresh();

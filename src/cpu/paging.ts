@@ -14,6 +14,7 @@ import { i32, i64, loads, select, type Value } from '../support/wasm/values.ts';
 import { CR0, CR4, EFER } from '../x86/control-registers.ts';
 import { PF_ERROR, VECTOR } from '../x86/exceptions.ts';
 import { PHYSICAL_ADDRESS_BITS, PTE } from '../x86/page-table.ts';
+import type { Imports } from './host-imports.ts';
 import {
   AREA_GPA_CACHE,
   AREA_TLB,
@@ -29,7 +30,6 @@ import {
 } from './logical-processor-area.ts';
 import { Operation } from './microcode/operations.ts';
 import { Access, Exit } from './processor.ts';
-import type { Imports } from './runtime.ts';
 import * as S from './state-layout.ts';
 
 /** FAULT_VECTOR values from here on ask run() to return with reason (value - EXIT_MARK). */

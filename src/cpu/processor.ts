@@ -171,6 +171,8 @@ export interface Processor {
   readonly interruptible: boolean;
   /** True when INTERRUPT_SHADOW holds. */
   interruptShadow: boolean;
+  /** An NMI was delivered and IRET not executed since; IRET ends it and raises `Attention.Stop`. */
+  nmiMasked: boolean;
   /** Delivers an external interrupt; the caller checked `interruptible`. */
   injectInterrupt(vector: number): void;
   /** Delivers an exception for the current instruction as if it had raised it. */

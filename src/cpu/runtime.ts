@@ -4,24 +4,9 @@
  */
 import type { FunctionRef, FunctionType } from '../support/wasm/function-builder.ts';
 import type { ModuleBuilder } from '../support/wasm/module-builder.ts';
+import type { Imports } from './host-imports.ts';
 import { definePaging, type Paging } from './paging.ts';
 import { defineSegmentCheck } from './segmentation.ts';
-
-/** Functions of the host object, by name; state is the address of the state page. */
-export interface Imports {
-  /** (gpn, access) → spn | rights << 24, or negative: refused. */
-  translateGpa: FunctionRef;
-  /** (spn, offset, size): bytes of a page with decoded code were written. */
-  codeWritten: FunctionRef;
-  /** (state, operation, operand size, argument) → status: what is rare or intricate (cpu/microcode). */
-  microcode: FunctionRef;
-  /** (state) → time stamp counter, ticks. */
-  readTsc: FunctionRef;
-  /** (state, spa of RIP's byte) → record of the decoded block, or 0 with a fault set. */
-  decodeBlock: FunctionRef;
-  /** (state) → 0: the pending fault was delivered, go on at RIP; 1: run() must return. */
-  deliverFault: FunctionRef;
-}
 
 const type = (
   params: FunctionType['params'],

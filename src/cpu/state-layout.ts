@@ -127,6 +127,8 @@ export const TRAP_PENDING = 0x500;
 export const BREAKPOINTS = 0x510;
 /** Data breakpoints that the running instruction has met: bits 0..3 of the next DR6. */
 export const DEBUG_HITS = 0x514;
+/** 1 from the delivery of an NMI to the next IRET: no other NMI is delivered. */
+export const NMI_MASKED = 0x518;
 /** Values between a handler and the microcode, and the bytes of an access that crosses a page. */
 export const SCRATCH = 0x600;
 export const SCRATCH_SIZE = 0x400;

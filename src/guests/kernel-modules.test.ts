@@ -59,6 +59,14 @@ test('a module brings along what it needs, and what that needs', () => {
   expect(modulesDep(modules)).toContain('kernel/one.ko: kernel/deep/two-half.ko kernel/three.ko\n');
 });
 
+test('what two modules share is loaded before either of them', () => {
+  place('kernel/one.ko', 'shared,two');
+  place('kernel/two.ko', 'shared');
+  place('kernel/shared.ko', '');
+  const text = modulesDep(collectModules(folder, ['one']));
+  expect(text).toContain('kernel/one.ko: kernel/two.ko kernel/shared.ko\n');
+});
+
 test('modules that need each other do not loop', () => {
   place('kernel/a.ko', 'b');
   place('kernel/b.ko', 'a');

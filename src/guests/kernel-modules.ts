@@ -48,17 +48,20 @@ function moduleName(file: string): string {
   return basename(file, '.ko').replaceAll('-', '_');
 }
 
+/** What `name` needs, each before what it needs itself: modprobe loads them from the last to the first. */
 function closure(name: string, direct: ReadonlyMap<string, { needs: string[] }>): string[] {
-  const found: string[] = [];
+  const deepestFirst: string[] = [];
+  const seen = new Set([name]);
   const visit = (each: string): void => {
     for (const need of direct.get(each)?.needs ?? []) {
-      if (found.includes(need) || !direct.has(need)) continue;
-      found.push(need);
+      if (seen.has(need) || !direct.has(need)) continue;
+      seen.add(need);
       visit(need);
+      deepestFirst.push(need);
     }
   };
   visit(name);
-  return found;
+  return deepestFirst.reverse();
 }
 
 /** The names in the `depends=` record of a module's ELF64 `.modinfo` section. */

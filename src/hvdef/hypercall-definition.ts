@@ -38,6 +38,9 @@ export interface HypercallDefinition {
   readonly outputElement: Layout;
   /** The header goes on for as many 8-byte words as bits 26:17 of the input value say (current TLFS). */
   readonly variableHeader: boolean;
+  /** Bytes that may follow the fixed input or output ("up to 4080 bytes"), as far as the page reaches. */
+  readonly inputTail?: number;
+  readonly outputTail?: number;
   /** Section of TLFS 2.0a, or 'current' for what only newer editions have. */
   readonly source: string;
 }

@@ -53,8 +53,7 @@ const STATUSES: Partial<Record<HypercallName, string>> = {
   ConnectPort:
     'ACCESS_DENIED INVALID_PARTITION_ID INVALID_CONNECTION_ID INVALID_PORT_ID INVALID_ALIGNMENT INVALID_PARAMETER INVALID_PARTITION_STATE INSUFFICIENT_MEMORY NO_RESOURCES',
   GetPortProperty: 'ACCESS_DENIED INVALID_PARTITION_ID INVALID_PORT_ID UNKNOWN_PROPERTY',
-  // Its table has nothing for a preferred VP that does not exist; INVALID_VP_INDEX was chosen.
-  SetPortProperty: 'ACCESS_DENIED INVALID_PARTITION_ID INVALID_PORT_ID UNKNOWN_PROPERTY INVALID_VP_INDEX',
+  SetPortProperty: 'ACCESS_DENIED INVALID_PARTITION_ID INVALID_PORT_ID UNKNOWN_PROPERTY',
   DisconnectPort: 'ACCESS_DENIED INVALID_PARTITION_ID INVALID_CONNECTION_ID INVALID_PARTITION_STATE',
   PostMessage:
     'ACCESS_DENIED INVALID_CONNECTION_ID INVALID_PORT_ID INVALID_PARAMETER INSUFFICIENT_BUFFERS INVALID_VP_INDEX INVALID_SYNIC_STATE',
@@ -81,12 +80,30 @@ const STATUSES: Partial<Record<HypercallName, string>> = {
   UnmapStatsPage:
     'ACCESS_DENIED INVALID_PARTITION_ID INVALID_VP_INDEX INVALID_PARAMETER INVALID_PARTITION_STATE OPERATION_DENIED',
   SetSystemProperty: 'ACCESS_DENIED UNKNOWN_PROPERTY INVALID_PARAMETER OPERATION_DENIED',
-  GetSystemProperty: 'ACCESS_DENIED UNKNOWN_PROPERTY INVALID_ALIGNMENT',
+  GetSystemProperty: 'ACCESS_DENIED UNKNOWN_PROPERTY',
 };
+
+/** Answers that a table has nothing for, chosen here. */
+const CHOSEN: Partial<Record<HypercallName, string>> = {
+  // A preferred VP that does not exist.
+  SetPortProperty: 'INVALID_VP_INDEX',
+};
+
+/** A row of a call's "Return Values" table. */
+export interface StatusRow {
+  readonly call: HypercallName;
+  readonly status: HvStatusName;
+}
+
+/** Every row of every table of TLFS 2.0a; a status that a table has twice is one row. */
+export const STATUS_ROWS: readonly StatusRow[] = Object.entries(STATUSES).flatMap(([call, statuses]) =>
+  statuses.split(' ').map((status) => ({ call: call as HypercallName, status: status as HvStatusName })),
+);
 
 const byCode = new Map(
   Object.entries(STATUSES).map(([name, statuses]) => {
-    const names = `${COMMON} ${statuses}`.split(' ') as HvStatusName[];
+    const chosen = CHOSEN[name as HypercallName] ?? '';
+    const names = `${COMMON} ${statuses} ${chosen}`.trim().split(' ') as HvStatusName[];
     return [
       HypercallCode[name as HypercallName] as number,
       new Set<number>(names.map((each) => HvStatus[each])),

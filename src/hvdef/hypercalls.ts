@@ -3,7 +3,7 @@
  * sections, and the newer ones that today's guests know. The dispatcher checks and the trace decodes by this
  * table. Where 2.0a and newer editions use one code differently (0x0071), 2.0a holds.
  *
- * `_` is padding. Lists of up to a page ("up to 4080 bytes") are declared with their fixed part only.
+ * `_` is padding. Data of up to a page ("up to 4080 bytes") are declared as a tail behind their fixed part.
  * HvSetPortProperty: §14.9.5 lists an output that its wrapper doesn't have; it has none here.
  */
 import { type HypercallCaller, type HypercallDefinition, layout } from './hypercall-definition.ts';
@@ -19,6 +19,9 @@ interface Row {
   inputElement?: string;
   output?: string;
   outputElement?: string;
+  /** Bytes that may follow the fixed part. */
+  inputTail?: number;
+  outputTail?: number;
   source: string;
 }
 
@@ -266,6 +269,7 @@ const ROWS = {
     caller: 'parent',
     input: 'PartitionId:u64 Flags:u32 _:4',
     output: 'SaveState:u32 SaveDataCount:u32',
+    outputTail: 4080,
     source: '§17.3.1',
   },
   RestorePartitionState: {
@@ -273,6 +277,7 @@ const ROWS = {
     caller: 'parent',
     privilege: 'CreatePartitions',
     input: 'PartitionId:u64 Flags:u32 RestoreDataCount:u32',
+    inputTail: 4080,
     output: 'RestoreState:u32 RestoreDataConsumed:u32',
     source: '§17.3.2',
   },
@@ -308,6 +313,7 @@ const ROWS = {
     caller: 'root',
     input: EVENT_LOG_BUFFER,
     output: 'GpaPages:u64',
+    outputTail: 4088,
     source: '§19.3.5',
   },
   UnmapEventLogBuffer: {
@@ -343,6 +349,7 @@ const ROWS = {
     caller: 'any',
     privilege: 'Debugging',
     input: 'Count:u32 Options:u32',
+    inputTail: 4088,
     output: 'PendingCount:u32 _:4',
     source: '§20.3.1',
   },
@@ -352,6 +359,7 @@ const ROWS = {
     privilege: 'Debugging',
     input: 'Count:u32 Options:u32 Timeout:u64',
     output: 'RetrievedCount:u32 RemainingCount:u32',
+    outputTail: 4088,
     source: '§20.3.2',
   },
   ResetDebugSession: {
@@ -524,6 +532,8 @@ function define(key: string, row: Row): HypercallDefinition {
     output: layout(row.output ?? ''),
     outputElement: layout(row.outputElement ?? ''),
     variableHeader: kinds.includes('variable'),
+    inputTail: row.inputTail,
+    outputTail: row.outputTail,
     source: row.source,
   };
 }

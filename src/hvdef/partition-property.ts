@@ -94,8 +94,6 @@ export function defaultProperty(code: number, platform: PlatformProcessor): bigi
 
 /** HV_EMULATED_TIMER_CONTROL and HV_PM_TIMER_INFO: bits that are reserved. */
 const TIMER_CONTROL_RESERVED = 0x00ff_ffff_ffff_e000n;
-/** There is no periodic timer assist (§15.1.5) yet, so it can't be enabled. */
-const TIMER_CONTROL_ENABLED = 1n << 12n;
 const PM_TIMER_RESERVED = 0xffff_ffff_fffc_0000n;
 
 /** What a property check may look at. */
@@ -120,8 +118,7 @@ export function checkProperty(code: number, value: bigint, context: PropertyCont
     case PartitionProperty.CpuWeight:
       return within(value >= 1n && value <= 10_000n);
     case PartitionProperty.EmulatedTimerControl:
-      if ((value & TIMER_CONTROL_RESERVED) !== 0n) return HvStatus.INVALID_PARAMETER;
-      return within((value & TIMER_CONTROL_ENABLED) === 0n);
+      return (value & TIMER_CONTROL_RESERVED) === 0n ? HvStatus.SUCCESS : HvStatus.INVALID_PARAMETER;
     case PartitionProperty.PmTimerAssist:
       return (value & PM_TIMER_RESERVED) === 0n ? HvStatus.SUCCESS : HvStatus.INVALID_PARAMETER;
     case PartitionProperty.DebugChannelId:

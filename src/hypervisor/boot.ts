@@ -8,6 +8,7 @@
 import { HypercallDispatcher } from './hypercall-dispatcher.ts';
 import { hypercallTable } from './hypercall-table.ts';
 import { Hypervisor, type HypervisorOptions } from './hypervisor.ts';
+import { traceMessage } from './message-trace.ts';
 import { overlayHost, REFERENCE_TIME, SYNICS } from './partition-interrupts.ts';
 import { RootMsrs } from './root-msr.ts';
 import { RootProcessor } from './root-processor.ts';
@@ -60,6 +61,7 @@ function makeRootProcessor(hypervisor: Hypervisor): RootProcessor {
     readTsc: () => time.readTsc(),
     referenceCount: () => time.count(),
     requestInterrupt: (vector) => processor.requestInterrupt(vector),
+    messageDelivered: (sint, slot) => traceMessage(root, processor.index, sint, slot),
   });
   if (synic === undefined) throw new Error("the root's pool is too small for its SynIC");
   const timers: SyntheticTimers = new SyntheticTimers({

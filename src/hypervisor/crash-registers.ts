@@ -3,6 +3,7 @@
  * per partition. Reading control says what is supported; writing it with CrashNotify set reports the crash.
  * With CrashMessage set too, P3 is the guest physical address of a text and P4 its length in bytes.
  */
+import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 
 /** Bits of the control register's high word. */
 const CRASH_MESSAGE = 1 << 30;
@@ -59,6 +60,13 @@ export class CrashRegisters {
 
   reset(): void {
     this.#words.fill(0);
+  }
+
+  save(): StateRecord {
+    return { parameters: wordBytes(this.#words) };
+  }
+  restore(from: StateReader): void {
+    this.#words.set(from.words('parameters', PARAMETERS * 2));
   }
 
   inspect(): unknown {

@@ -15,7 +15,7 @@ import { type Processor, Segment } from '../cpu/processor.ts';
 import { XMM } from '../cpu/state-layout.ts';
 import { Vector } from './exit-context.ts';
 import { type MemoryExitContext, refuseMemoryAccess } from './exit-memory.ts';
-import { Dispatched, type HypercallEntry, type HypercallRequest, resultValue } from './hypercall-call.ts';
+import { Dispatched, type HypercallEntry, type HypercallRequest, resultValue } from './hypercall-request.ts';
 import { currentPrivilegeLevel } from './intercept-message.ts';
 
 export interface HypercallExitContext extends MemoryExitContext {

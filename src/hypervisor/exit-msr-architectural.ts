@@ -7,6 +7,7 @@
  * vol. 3 §12.11 (MTRR), APM vol. 2 Appendix A (the C001_xxxx range). An MSR that is not listed is unknown here:
  * the caller intercepts it or raises #GP. Memory types are stored and have no effect: all memory is write-back.
  */
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 type Policy =
   /** The value is fixed; writes are ignored. */
@@ -114,6 +115,16 @@ export class ArchitecturalMsrs {
 
   reset(): void {
     this.#values.clear();
+  }
+
+  save(): StateRecord {
+    return { values: [...this.#values].map(([msr, value]) => ({ msr, value })) };
+  }
+  restore(from: StateReader): void {
+    this.reset();
+    for (const each of from.records('values', POLICIES.size)) {
+      if (this.write(each.u32('msr'), each.u64('value')) !== 'ok') each.fail('value');
+    }
   }
 
   /** What was written, for saved state and inspection. */

@@ -42,6 +42,10 @@ export class HypercallBuffer implements HypercallCall {
   headerBytes = 0;
   /** Bytes from the start of the output to its first element. */
   outputHeaderBytes = 0;
+  inputTail = 0;
+  outputRoom = 0;
+  /** Bytes that the handler wrote behind the fixed output. */
+  outputTail = 0;
   readonly input = new Uint8Array(PAGE_SIZE);
   readonly output = new Uint8Array(PAGE_SIZE);
   readonly #in = new DataView(this.input.buffer);
@@ -109,6 +113,10 @@ export class HypercallBuffer implements HypercallCall {
   }
   putBytes(offset: number, bytes: Uint8Array): void {
     this.output.set(bytes, offset);
+  }
+  putTail(bytes: Uint8Array): void {
+    this.output.set(bytes, this.outputHeaderBytes);
+    this.outputTail = bytes.length;
   }
   putElementU32(offset: number, value: number): void {
     this.putU32(this.#outputElement(offset), value);

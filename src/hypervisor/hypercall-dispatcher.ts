@@ -20,15 +20,13 @@ import { HvStatus, statusName } from '../hvdef/status.ts';
 import { GPA_PAGE_LIMIT, PAGE_SIZE } from '../hvdef/types.ts';
 import { RIGHTS_SHIFT, SPN_MASK } from './gpa-map.ts';
 import { HypercallBuffer, NO_HYPERCALL } from './hypercall-buffer.ts';
+import { CONTINUE, type HypercallHandler, type HypercallImplementation } from './hypercall-call.ts';
 import {
-  CONTINUE,
   Dispatched,
   FAST_BLOCK_BYTES,
   type HypercallEntry,
-  type HypercallHandler,
-  type HypercallImplementation,
   type HypercallRequest,
-} from './hypercall-call.ts';
+} from './hypercall-request.ts';
 import { hypercallEvent } from './hypercall-trace.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
@@ -98,6 +96,7 @@ export class HypercallDispatcher implements HypercallEntry {
     else if (!this.#loadMemory(request)) return this.#finish(request, Dispatched.MemoryIntercept, false);
 
     call.output.fill(0, 0, this.#outputBytes);
+    call.outputTail = 0;
     call.stopClock();
     this.#busy = true;
     const status = handle(call);
@@ -189,10 +188,15 @@ export class HypercallDispatcher implements HypercallEntry {
 
   /** Copies the input block out of the caller's memory; false: a memory intercept is due. */
   #loadMemory(request: HypercallRequest): boolean {
+    const call = this.#call;
+    const { inputTail = 0, outputTail = 0 } = call.definition;
+    call.inputTail = roomBehind(request.inputGpa, this.#inputBytes, inputTail);
+    call.outputRoom = roomBehind(request.outputGpa, this.#outputBytes, outputTail);
     if (this.#inputBytes !== 0) {
       const address = this.#locate(request, request.inputGpa, Access.Read);
       if (address < 0) return false;
-      this.#call.input.set(this.#hypervisor.memory.bytes.subarray(address, address + this.#inputBytes));
+      const bytes = this.#inputBytes + call.inputTail;
+      call.input.set(this.#hypervisor.memory.bytes.subarray(address, address + bytes));
     }
     if (this.#outputBytes !== 0) {
       this.#outputAddress = this.#locate(request, request.outputGpa, Access.Write);
@@ -213,6 +217,8 @@ export class HypercallDispatcher implements HypercallEntry {
   }
 
   #loadRegisters(request: HypercallRequest): void {
+    this.#call.inputTail = 0;
+    this.#call.outputRoom = 0;
     this.#call.input.set(request.fastBlock);
   }
 
@@ -221,7 +227,8 @@ export class HypercallDispatcher implements HypercallEntry {
     if (this.#outputBytes === 0) return;
     const { memory } = this.#hypervisor;
     const call = this.#call;
-    const end = padded(call.outputHeaderBytes + call.rep * call.definition.outputElement.size);
+    const end =
+      padded(call.outputHeaderBytes + call.rep * call.definition.outputElement.size) + call.outputTail;
     const from = outputStart(call);
     memory.bytes.set(call.output.subarray(from, end), this.#outputAddress + from);
     memory.noteWritten(Math.floor(this.#outputAddress / PAGE_SIZE));
@@ -246,6 +253,11 @@ function outputStart(call: HypercallBuffer): number {
 /** True for a list that is 8-byte aligned, within one page, inside the GPA space. */
 function lies(gpa: number, bytes: number): boolean {
   return gpa % 8 === 0 && (gpa % PAGE_SIZE) + bytes <= PAGE_SIZE && gpa / PAGE_SIZE < GPA_PAGE_LIMIT;
+}
+
+/** What fits of a tail behind `bytes` at `gpa` in the page. */
+function roomBehind(gpa: number, bytes: number, tail: number): number {
+  return tail === 0 ? 0 : Math.min(tail, PAGE_SIZE - (gpa % PAGE_SIZE) - bytes);
 }
 
 function padded(bytes: number): number {

@@ -5,13 +5,9 @@
 
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import { SPN_MASK } from './gpa-map.ts';
-import {
-  Dispatched,
-  type HypercallImplementation,
-  type HypercallRequest,
-  hypercallRequest,
-} from './hypercall-call.ts';
+import type { HypercallImplementation } from './hypercall-call.ts';
 import { HypercallDispatcher } from './hypercall-dispatcher.ts';
+import { Dispatched, type HypercallRequest, hypercallRequest } from './hypercall-request.ts';
 import { Hypervisor } from './hypervisor.ts';
 import type { CreateProcessor } from './machine.ts';
 import type { Partition } from './partition.ts';

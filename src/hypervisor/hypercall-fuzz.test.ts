@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { HYPERCALLS, HypercallCode } from '../hvdef/hypercalls.ts';
 import { ALL_PRIVILEGES } from '../hvdef/privileges.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
-import { Dispatched, hypercallRequest } from './hypercall-call.ts';
+import { Dispatched, hypercallRequest } from './hypercall-request.ts';
 import type { Partition } from './partition.ts';
 import { Machine } from './virtual-processor-fixture.ts';
 

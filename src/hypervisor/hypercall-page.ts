@@ -8,6 +8,7 @@
 import { Access } from '../cpu/processor.ts';
 import { PageMsrBit } from '../hvdef/msr.ts';
 import { type OverlayHost, OverlayRegister, pageNumber } from './overlay-register.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 /** The instruction that enters the hypervisor, then a near return. */
 const CODE = {
@@ -72,6 +73,17 @@ export class HypercallPage {
     this.#guestOsIdHigh = 0;
     this.register.reset();
     this.#writeCode();
+  }
+
+  save(): StateRecord {
+    const { low, high } = this.register;
+    return { guestOsIdLow: this.#guestOsIdLow, guestOsIdHigh: this.#guestOsIdHigh, low, high };
+  }
+  /** The page's contents are this machine's own. */
+  restore(from: StateReader): void {
+    this.#guestOsIdLow = from.u32('guestOsIdLow');
+    this.#guestOsIdHigh = from.u32('guestOsIdHigh');
+    this.register.write(from.u32('low'), from.u32('high'));
   }
 
   release(): void {

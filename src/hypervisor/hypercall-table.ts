@@ -8,6 +8,7 @@ import { memoryGpaHypercalls } from './hypercalls/memory-gpa.ts';
 import { memoryPoolHypercalls } from './hypercalls/memory-pool.ts';
 import { partitionHypercalls } from './hypercalls/partition.ts';
 import { registerHypercalls } from './hypercalls/register.ts';
+import { saveRestoreHypercalls } from './hypercalls/save-restore.ts';
 import { synicHypercalls } from './hypercalls/synic.ts';
 import { virtualProcessorHypercalls } from './hypercalls/virtual-processor.ts';
 
@@ -22,4 +23,5 @@ export const hypercallTable: readonly HypercallImplementation[] = [
   ...interruptHypercalls,
   ...flushHypercalls,
   ...synicHypercalls,
+  ...saveRestoreHypercalls,
 ];

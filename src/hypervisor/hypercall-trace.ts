@@ -1,7 +1,7 @@
 /** A finished hypercall as a trace event, its fields decoded by the layouts of the hypercall table. */
 import type { Layout } from '../hvdef/hypercall-definition.ts';
 import type { HypercallBuffer } from './hypercall-buffer.ts';
-import type { HypercallRequest } from './hypercall-call.ts';
+import type { HypercallRequest } from './hypercall-request.ts';
 import type { TraceEvent, TraceFields, TraceValue } from './trace.ts';
 
 /** Elements shown per call; a full page has 509. */

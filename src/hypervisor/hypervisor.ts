@@ -11,7 +11,7 @@ import { DEFAULT_PLATFORM, type PlatformProcessor } from '../hvdef/partition-pro
 import { ALL_PRIVILEGES, DEFAULT_CHILD_PRIVILEGES } from '../hvdef/privileges.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import { ChildGpaMap } from './child-gpa-map.ts';
-import type { HypercallEntry } from './hypercall-call.ts';
+import type { HypercallEntry } from './hypercall-request.ts';
 import type { Clock, CreateProcessor, Machine } from './machine.ts';
 import { Partition } from './partition.ts';
 import { RootGpaMap } from './root-gpa-map.ts';

@@ -3,6 +3,7 @@
  * 0x800..0x83F, §10.12; IA32_APIC_BASE; IA32_TSC_DEADLINE). A register's MSR is 0x800 + page offset / 16, so one
  * read and one write function serve both. The synthetic EOI, ICR and TPR MSRs are in synthetic-msr.ts.
  */
+import { PHYSICAL_ADDRESS_BITS } from '../x86/page-table.ts';
 import { ApicBase, ErrorStatus, type LocalApic, Lvt } from './local-apic.ts';
 
 const IA32_APIC_BASE = 0x1b;
@@ -40,7 +41,7 @@ const Register = {
 const LVT_ORDER = [Lvt.Timer, Lvt.Thermal, Lvt.Performance, Lvt.Lint0, Lvt.Lint1, Lvt.Error] as const;
 /** Integrated APIC, six LVT entries, no EOI-broadcast suppression. */
 const VERSION = 0x0005_0014;
-const PHYSICAL_ADDRESS_HIGH_MASK = 0xfff0_0000;
+const PHYSICAL_ADDRESS_HIGH_MASK = ~(2 ** (PHYSICAL_ADDRESS_BITS - 32) - 1) >>> 0;
 /** Bits of IA32_APIC_BASE below the page number that may be set. */
 const BASE_FLAGS = ApicBase.BootProcessor | ApicBase.X2Apic | ApicBase.Enable;
 /** Bits that must be zero in a write of each x2APIC register. */

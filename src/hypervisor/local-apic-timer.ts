@@ -5,6 +5,7 @@
  * Nothing ticks: the current count is computed from the time, and `nextDeadline` says when to call `expire`.
  */
 import { TSC_TICKS_PER_APIC_TICK } from './reference-time.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 const LVT_MASKED = 1 << 16;
 export const TimerMode = { OneShot: 0, Periodic: 1, TscDeadline: 2 } as const;
@@ -44,7 +45,7 @@ export class LocalApicTimer {
   }
 
   currentCount(lvt: number, now: number): number {
-    if (modeOf(lvt) === TimerMode.TscDeadline || this.#initialCount === 0) return 0;
+    if (modeOf(lvt) === TimerMode.TscDeadline || !this.#armed) return 0;
     const elapsed = Math.floor((now - this.#start) / this.#ticksPerCount());
     if (modeOf(lvt) === TimerMode.Periodic) return this.#initialCount - (elapsed % this.#initialCount);
     return Math.max(0, this.#initialCount - elapsed);
@@ -78,7 +79,7 @@ export class LocalApicTimer {
     // Periods that passed while the entry was masked are gone, as is a one-shot that ran out.
     const period = this.#initialCount * this.#ticksPerCount();
     if (now < this.#start + period || (before & LVT_MASKED) === 0) return;
-    if (modeOf(after) === TimerMode.Periodic)
+    if (modeOf(before) === TimerMode.Periodic)
       this.#start += Math.floor((now - this.#start) / period) * period;
     else this.#armed = false;
   }
@@ -112,6 +113,25 @@ export class LocalApicTimer {
       this.#armed = false;
     }
     return true;
+  }
+
+  save(): StateRecord {
+    return {
+      initialCount: this.#initialCount,
+      divideConfiguration: this.#divideConfiguration,
+      start: this.#start,
+      armed: this.#armed,
+      deadlineLow: this.#deadlineLow,
+      deadlineHigh: this.#deadlineHigh,
+    };
+  }
+  restore(from: StateReader): void {
+    this.#initialCount = from.u32('initialCount');
+    this.#divideConfiguration = from.integer('divideConfiguration', 0xb) & 0xb;
+    this.#start = from.time('start');
+    this.#armed = from.flag('armed');
+    this.#deadlineLow = from.u32('deadlineLow');
+    this.#deadlineHigh = from.u32('deadlineHigh');
   }
 
   reset(): void {

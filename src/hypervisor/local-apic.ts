@@ -14,6 +14,7 @@
  */
 import { LocalApicTimer } from './local-apic-timer.ts';
 import { VectorSet } from './local-apic-vectors.ts';
+import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 import type { EoiAssist } from './vp-assist-page.ts';
 
 export const DeliveryMode = {
@@ -295,6 +296,8 @@ export class LocalApic {
   }
 
   writeLvt(index: number, value: number): void {
+    // A count that has run out already did so under the old entry.
+    if (index === Lvt.Timer) this.expire(this.host.readTsc());
     const before = this.lvt[index];
     const masked = this.softwareEnabled ? 0 : LVT_MASKED;
     this.lvt[index] = (value & LVT_WRITABLE[index]) | masked;
@@ -375,6 +378,58 @@ export class LocalApic {
   }
   get x2LogicalId(): number {
     return (((this.apicId >>> 4) << 16) | (1 << (this.apicId & 0xf))) >>> 0;
+  }
+
+  // Saved state
+
+  save(): StateRecord {
+    return {
+      irr: wordBytes(this.irr.words),
+      isr: wordBytes(this.isr.words),
+      tmr: wordBytes(this.tmr.words),
+      autoEoi: wordBytes(this.#autoEoi.words),
+      lvt: wordBytes(this.lvt),
+      spurious: this.#spurious,
+      logicalDestination: this.logicalDestination,
+      destinationFormat: this.destinationFormat,
+      icrLow: this.icrLow,
+      icrHigh: this.icrHigh,
+      errorStatus: this.#errorStatus,
+      pendingErrors: this.#pendingErrors,
+      tprSubclass: this.#tprSubclass,
+      baseLow: this.baseLow,
+      baseHigh: this.baseHigh,
+      assistArmed: this.#assistArmed,
+      external: this.#external,
+      externalVector: this.#externalVector,
+      timer: this.timer.save(),
+    };
+  }
+
+  /** The owner places the register page afterwards (`pageGpn`). */
+  restore(from: StateReader): void {
+    this.irr.words.set(from.words('irr', 8));
+    this.isr.words.set(from.words('isr', 8));
+    this.tmr.words.set(from.words('tmr', 8));
+    this.#autoEoi.words.set(from.words('autoEoi', 8));
+    this.lvt.set(from.words('lvt', this.lvt.length));
+    for (let index = 0; index < this.lvt.length; index++) this.lvt[index] &= LVT_WRITABLE[index];
+    this.#spurious = from.integer('spurious', SVR_WRITABLE);
+    this.logicalDestination = from.u32('logicalDestination');
+    this.destinationFormat = from.u32('destinationFormat');
+    this.icrLow = from.u32('icrLow');
+    this.icrHigh = from.u32('icrHigh');
+    this.#errorStatus = from.integer('errorStatus', 0xff);
+    this.#pendingErrors = from.integer('pendingErrors', 0xff);
+    this.#tprSubclass = from.integer('tprSubclass', 0xf);
+    this.baseLow = from.u32('baseLow');
+    this.baseHigh = from.integer('baseHigh', 0xf_ffff);
+    if ((this.baseLow & (ApicBase.X2Apic | ApicBase.Enable)) === ApicBase.X2Apic) from.fail('baseLow');
+    this.#assistArmed = from.flag('assistArmed');
+    this.#external = from.choice('external', ['none', 'asserted', 'acknowledged']);
+    this.#externalVector = from.integer('externalVector', 0xff);
+    this.timer.restore(from.record('timer'));
+    this.#highestRequest = this.irr.highest();
   }
 
   // Reset

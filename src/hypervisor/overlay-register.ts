@@ -10,6 +10,7 @@
 import type { PhysicalMemory } from '../cpu/processor.ts';
 import { PageMsrBit } from '../hvdef/msr.ts';
 import type { OverlayKind } from './overlay-map.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 /** What a page that is placed by a register needs of its partition. */
 export interface OverlayHost {
@@ -83,6 +84,20 @@ export class OverlayRegister {
     this.write(0, 0);
     const start = this.address;
     this.#host.memory.bytes.fill(0, start, start + PAGE_SIZE);
+    this.#host.memory.noteWritten(this.spn);
+  }
+
+  save(): StateRecord {
+    const { bytes } = this.#host.memory;
+    return {
+      low: this.#low,
+      high: this.#high,
+      contents: bytes.slice(this.address, this.address + PAGE_SIZE),
+    };
+  }
+  restore(from: StateReader): void {
+    this.write(from.u32('low'), from.u32('high'));
+    this.#host.memory.bytes.set(from.bytes('contents', PAGE_SIZE), this.address);
     this.#host.memory.noteWritten(this.spn);
   }
 

@@ -84,12 +84,17 @@ export class Port {
       return HvStatus.INVALID_PORT_ID;
     const target = this.#target(this.info.vp, (synic) => synic.acceptsMessages);
     if (typeof target === 'number') return target;
-    const buffer = this.#buffers.find((candidate) => !candidate.queued);
+    const buffer = this.freeBuffer();
     if (buffer === undefined) return HvStatus.INSUFFICIENT_BUFFERS;
     buffer.fill(type, BigInt(this.id), payload, size);
     this.postCount++;
     target.post(this.info.sint, buffer);
     return HvStatus.SUCCESS;
+  }
+
+  /** A message buffer that is not queued. */
+  freeBuffer(): MessageBuffer | undefined {
+    return this.deleted ? undefined : this.#buffers.find((candidate) => !candidate.queued);
   }
 
   /** Signals relative event flag `flag` (§14.9.8). Answers an HV_STATUS. */

@@ -8,6 +8,7 @@
  * unit, and reference = floor(TSC / 100) holds by construction. Numbers carry it exactly for 104 days (2^53 ns),
  * in steps of 2 ns for the 104 after that.
  */
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 export const TSC_FREQUENCY_HZ = 1_000_000_000;
 /** TSC ticks in one unit of the reference counter. */
@@ -77,6 +78,17 @@ export class ReferenceTime {
     const ticks = referenceCount * TSC_TICKS_PER_REFERENCE_UNIT;
     this.#origin = (this.#frozenAt ?? this.#hostNanoseconds()) - ticks;
     this.#lastRead = referenceCount - 1;
+  }
+
+  save(): StateRecord {
+    return { ticks: this.readTsc(), lastRead: this.#lastRead };
+  }
+  /** Time goes on from the saved tick; the partition is frozen, or runs on from now. */
+  restoreState(from: StateReader): void {
+    this.#origin = (this.#frozenAt ?? this.#hostNanoseconds()) - from.integer('ticks', 2 ** 53);
+    const lastRead = from.time('lastRead');
+    if (Number.isInteger(lastRead)) this.#lastRead = lastRead;
+    else from.fail('lastRead');
   }
 
   inspect(): { referenceCount: number; frozen: boolean } {

@@ -9,6 +9,7 @@
 import { Access } from '../cpu/processor.ts';
 import { type OverlayHost, OverlayRegister } from './overlay-register.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 const Layout = { Sequence: 0, Scale: 8, Offset: 16 } as const;
 const LAST_SEQUENCE = 0xffff_fffe;
@@ -61,6 +62,16 @@ export class ReferenceTscPage {
 
   reset(): void {
     this.register.reset();
+    this.update(tscScale(TSC_TICKS_PER_REFERENCE_UNIT), 0n);
+  }
+
+  save(): StateRecord {
+    return { sequence: this.#sequence, page: this.register.save() };
+  }
+  /** The TSC goes on where it stood (§15.4.3.3), so scale and offset stay true; guests see a new sequence. */
+  restore(from: StateReader): void {
+    this.register.restore(from.record('page'));
+    this.#sequence = from.integer('sequence', LAST_SEQUENCE);
     this.update(tscScale(TSC_TICKS_PER_REFERENCE_UNIT), 0n);
   }
 

@@ -139,7 +139,7 @@ function readInterruptRegister(vp: VirtualProcessor, name: number, value: Regist
   }
   if (name !== R.InterruptState) return false;
   const shadow = vp.processor.interruptShadow ? InterruptStateBit.InterruptShadow : 0;
-  value.low = BigInt(shadow | (vp.nmiMasked ? InterruptStateBit.NmiMasked : 0));
+  value.low = BigInt(shadow | (vp.processor.nmiMasked ? InterruptStateBit.NmiMasked : 0));
   return true;
 }
 
@@ -147,7 +147,7 @@ function writeInterruptRegister(vp: VirtualProcessor, name: number, low: bigint)
   if (name === R.InterruptState) {
     if (low > 3n) return false;
     vp.processor.interruptShadow = (low & 1n) !== 0n;
-    vp.nmiMasked = (low & 2n) !== 0n;
+    vp.processor.nmiMasked = (low & 2n) !== 0n;
     return true;
   }
   if (name !== R.PendingInterruption) return false;

@@ -7,7 +7,7 @@ import { DEFAULT_CHILD_PRIVILEGES, Privilege } from '../hvdef/privileges.ts';
 import { HvStatus } from '../hvdef/status.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import { type Booted, bootHypervisor } from './boot.ts';
-import { Dispatched, hypercallRequest } from './hypercall-call.ts';
+import { Dispatched, hypercallRequest } from './hypercall-request.ts';
 
 const INPUT = 16 * PAGE_SIZE;
 const OUTPUT = 17 * PAGE_SIZE;

@@ -12,7 +12,7 @@ import {
   type HypercallRequest,
   hypercallRequest,
   resultValue,
-} from './hypercall-call.ts';
+} from './hypercall-request.ts';
 import type { Partition } from './partition.ts';
 import type { InterruptHandler, RootProcessor } from './root-processor.ts';
 

@@ -12,6 +12,7 @@
 import type { Hypervisor } from './hypervisor.ts';
 import type { Partition } from './partition.ts';
 import { PORTS, REFERENCE_TIME } from './partition-interrupts.ts';
+import { PERIODIC_TIMER } from './periodic-timer-assist.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
 import type { RootProcessor } from './root-processor.ts';
 import { VirtualProcessor } from './virtual-processor.ts';
@@ -65,6 +66,7 @@ export class Scheduler {
       const time = partition.parts.peek(REFERENCE_TIME);
       if (time === undefined || time.frozen) continue;
       let deadline = partition.parts.peek(PORTS)?.nextDeadline() ?? Infinity;
+      deadline = Math.min(deadline, partition.parts.peek(PERIODIC_TIMER)?.nextDeadline() ?? Infinity);
       for (const vp of partition.virtualProcessors.values()) {
         if (vp instanceof VirtualProcessor) deadline = Math.min(deadline, vp.nextDeadline());
       }
@@ -77,7 +79,9 @@ export class Scheduler {
 
   #runPartition(partition: Partition): boolean {
     if (partition.virtualProcessors.size === 0) return false;
-    partition.parts.peek(PORTS)?.expire(partition.parts.get(REFERENCE_TIME).readTsc());
+    const now = partition.parts.get(REFERENCE_TIME).readTsc();
+    partition.parts.peek(PORTS)?.expire(now);
+    partition.parts.peek(PERIODIC_TIMER)?.expire(now);
     let ran = false;
     for (const vp of partition.virtualProcessors.values()) {
       if (vp instanceof VirtualProcessor && this.#runTurn(vp)) ran = true;

@@ -13,6 +13,8 @@
 import { Access } from '../cpu/processor.ts';
 import {
   MESSAGE_HEADER_SIZE,
+  MESSAGE_MAX_PAYLOAD,
+  MESSAGE_SIZE,
   MessageFlag,
   MessageHeader,
   MessageType,
@@ -33,8 +35,11 @@ import {
 } from '../hvdef/synic.ts';
 import { type MessageBuffer, type MessageQueue, messageBuffersOf } from './message-buffer.ts';
 import { type OverlayHost, OverlayRegister } from './overlay-register.ts';
+import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 
 const RETRY_AFTER_NS = 1_000_000;
+/** Messages of one queue in a saved state. */
+const MOST_QUEUED = 4096;
 const NONE = new Uint8Array(0);
 
 export interface SynicHost extends OverlayHost {
@@ -47,6 +52,8 @@ export interface SynicHost extends OverlayHost {
   requestInterrupt(vector: number, autoEoi: boolean): void;
   /** A message now stands in the slot of `sint`; for the trace. */
   messageDelivered?(sint: number, slotAddress: number): void;
+  /** A free message buffer of this partition's port, if there is such a port and it has one. */
+  portBuffer?(portId: number): MessageBuffer | undefined;
 }
 
 class SintQueue implements MessageQueue {
@@ -67,6 +74,8 @@ export class Synic {
   readonly #bufferPage: number;
   readonly timerBuffers: readonly MessageBuffer[];
   readonly interceptBuffer: MessageBuffer;
+  /** For restored messages whose sender is not there again. */
+  readonly #spare: readonly MessageBuffer[];
   readonly #queues = Array.from({ length: SINT_COUNT }, () => new SintQueue());
   readonly #sintLow = new Uint32Array(SINT_COUNT).fill(SINT_RESET_VALUE);
   readonly #sintHigh = new Uint32Array(SINT_COUNT);
@@ -86,6 +95,7 @@ export class Synic {
     const buffers = messageBuffersOf(host.memory, bufferPage);
     this.timerBuffers = buffers.slice(0, SYNTHETIC_TIMER_COUNT);
     this.interceptBuffer = buffers[SYNTHETIC_TIMER_COUNT];
+    this.#spare = buffers.slice(SYNTHETIC_TIMER_COUNT + 1);
   }
 
   /** Undefined when the pool has too few pages; then none is taken. */
@@ -297,6 +307,64 @@ export class Synic {
     if (now >= this.#retryAt) this.scan();
   }
 
+  // Saved state
+
+  save(): StateRecord {
+    return {
+      sintLow: wordBytes(this.#sintLow),
+      sintHigh: wordBytes(this.#sintHigh),
+      controlLow: this.#controlLow,
+      controlHigh: this.#controlHigh,
+      retryAt: this.#retryAt,
+      simp: this.#simp.save(),
+      siefp: this.#siefp.save(),
+      queues: this.#queues.map((queue) => ({
+        messages: queue.buffers.map((buffer) => this.#saveMessage(buffer)),
+      })),
+    };
+  }
+
+  #saveMessage(buffer: MessageBuffer): StateRecord {
+    const { bytes } = this.#host.memory;
+    const message = bytes.slice(buffer.address, buffer.address + MESSAGE_SIZE);
+    const timer = this.timerBuffers.indexOf(buffer);
+    return timer < 0 ? { message } : { message, timer };
+  }
+
+  /** Messages take the buffers of the ports they came through, where those exist again, else spare ones. */
+  restore(from: StateReader): void {
+    for (const queue of this.#queues) for (const buffer of [...queue.buffers]) queue.remove(buffer);
+    this.#sintLow.set(from.words('sintLow', SINT_COUNT));
+    this.#sintHigh.set(from.words('sintHigh', SINT_COUNT));
+    this.#controlLow = from.u32('controlLow');
+    this.#controlHigh = from.u32('controlHigh');
+    this.#retryAt = from.deadline('retryAt');
+    this.#simp.restore(from.record('simp'));
+    this.#siefp.restore(from.record('siefp'));
+    from.records('queues', SINT_COUNT, true).forEach((queue, sint) => {
+      for (const each of queue.records('messages', MOST_QUEUED))
+        this.#restoreMessage(this.#queues[sint], each);
+    });
+  }
+
+  #restoreMessage(queue: SintQueue, from: StateReader): void {
+    const message = from.bytes('message', MESSAGE_SIZE);
+    const view = new DataView(message.buffer, message.byteOffset, message.byteLength);
+    const timer = from.has('timer') ? from.integer('timer', SYNTHETIC_TIMER_COUNT - 1) : -1;
+    const port = this.#host.portBuffer?.(view.getUint32(MessageHeader.Origination, true));
+    const buffer = timer >= 0 ? this.timerBuffers[timer] : (port ?? this.#spare.find((each) => !each.queued));
+    const size = message[MessageHeader.PayloadSize];
+    const isMessage =
+      view.getUint32(MessageHeader.Type, true) !== MessageType.None && size <= MESSAGE_MAX_PAYLOAD;
+    if (buffer === undefined || buffer.queued || !isMessage) {
+      from.fail('message');
+      return;
+    }
+    buffer.fillWhole(message);
+    queue.buffers.push(buffer);
+    buffer.queue = queue;
+  }
+
   // Life
 
   /** As after creation: registers at their reset values, queues empty, pages zero. */
@@ -313,7 +381,7 @@ export class Synic {
 
   release(): void {
     this.reset();
-    for (const buffer of [...this.timerBuffers, this.interceptBuffer]) buffer.withdraw();
+    for (const buffer of [...this.timerBuffers, this.interceptBuffer, ...this.#spare]) buffer.withdraw();
     this.#simp.release();
     this.#siefp.release();
     this.#host.freePage(this.#bufferPage);

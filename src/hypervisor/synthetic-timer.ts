@@ -14,6 +14,7 @@
 import { SyntheticMsr } from '../hvdef/msr.ts';
 import { StimerBit, SYNTHETIC_TIMER_COUNT } from '../hvdef/synic.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 const MAX_CATCH_UP = 16;
 /** In 100 ns. */
@@ -163,6 +164,29 @@ export class SyntheticTimers {
   messageDelivered(index: number): void {
     const timer = this.#timers[index];
     if (timer.waitingExpiration !== undefined) this.#signal(index, timer, timer.waitingExpiration);
+  }
+
+  save(): StateRecord {
+    return {
+      timers: this.#timers.map((timer) => {
+        const { waitingExpiration, ...rest } = timer;
+        return waitingExpiration === undefined ? rest : { ...rest, waitingExpiration };
+      }),
+    };
+  }
+  restore(from: StateReader): void {
+    from.records('timers', SYNTHETIC_TIMER_COUNT, true).forEach((each, index) => {
+      const config = each.u32('config');
+      if ((config & StimerBit.Reserved) !== 0) each.fail('config');
+      const running = each.flag('running');
+      const countLow = each.u32('countLow');
+      const countHigh = each.u32('countHigh');
+      // A timer that runs has a target and, being periodic, a period.
+      if (running && (!hasTarget(config) || (countLow === 0 && countHigh === 0))) each.fail('running');
+      const waitingExpiration = each.has('waitingExpiration') ? each.time('waitingExpiration') : undefined;
+      const [dueAt, signalAt] = [each.time('dueAt'), each.time('signalAt')];
+      this.#timers[index] = { config, countLow, countHigh, running, dueAt, signalAt, waitingExpiration };
+    });
   }
 
   reset(): void {

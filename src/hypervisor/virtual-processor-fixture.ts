@@ -51,6 +51,7 @@ export class FakeProcessor implements Processor {
   instructionsRetired = 0;
   exitInstructionLength = 1;
   interruptShadow = false;
+  nmiMasked = false;
   exceptionIntercepts = 0;
   attention = 0;
   flushes = 0;

@@ -4,13 +4,14 @@
  */
 import type { Processor, ProcessorHost } from '../cpu/processor.ts';
 import { TSC_OFFSET } from '../cpu/state-layout.ts';
-import { MessageHeader } from '../hvdef/messages.ts';
+
 import type { Privilege } from '../hvdef/privileges.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { InterceptMessage } from './intercept-message.ts';
 import { LocalApic } from './local-apic.ts';
+import { traceMessage } from './message-trace.ts';
 import type { Partition } from './partition.ts';
-import { APIC_BUS, CRASH, overlayHost, SYNTHETIC_PAGES } from './partition-interrupts.ts';
+import { APIC_BUS, CRASH, overlayHost, PORTS, SYNTHETIC_PAGES } from './partition-interrupts.ts';
 import type { ReferenceTime } from './reference-time.ts';
 import { Synic } from './synic.ts';
 import { SyntheticMsrs } from './synthetic-msr.ts';
@@ -67,6 +68,7 @@ export function makeSynic(
     referenceCount: () => time.count(),
     requestInterrupt,
     messageDelivered: (sint, slot) => traceMessage(partition, index, sint, slot),
+    portBuffer: (id) => partition.parts.peek(PORTS)?.get(id)?.freeBuffer(),
   });
 }
 
@@ -150,13 +152,4 @@ function traceMsrWrite(
   const value = (BigInt(high) << 32n) | BigInt(low);
   const who = { partition: vp.partition.id, vp: vp.index };
   trace.sink({ kind: 'synthetic-msr-write', ...who, msr, name, value, fault: !accepted });
-}
-
-function traceMessage(partition: Partition, vp: number, sint: number, slot: number): void {
-  const { trace, memory } = partition.machine;
-  if (trace.sink === undefined) return;
-  const type = memory.view.getUint32(slot + MessageHeader.Type, true);
-  const bytes = memory.bytes[slot + MessageHeader.PayloadSize];
-  const from = memory.view.getUint32(slot + MessageHeader.Origination, true);
-  trace.sink({ kind: 'message', from, to: partition.id, vp, sint, type, bytes, details: {} });
 }

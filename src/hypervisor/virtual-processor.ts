@@ -39,7 +39,7 @@ import { handleMsrRead, handleMsrWrite, type MsrExitContext } from './exit-msr.t
 import { ArchitecturalMsrs } from './exit-msr-architectural.ts';
 import { handlePortExit } from './exit-port.ts';
 import { RIGHTS_SHIFT } from './gpa-map.ts';
-import { type HypercallEntry, type HypercallRequest, hypercallRequest } from './hypercall-call.ts';
+import { type HypercallEntry, type HypercallRequest, hypercallRequest } from './hypercall-request.ts';
 import { hypervisorCpuid } from './hypervisor-cpuid.ts';
 import { type CpuidAnswer, InterceptMessage } from './intercept-message.ts';
 import { INTERCEPTS, type InterceptTable } from './intercept-table.ts';
@@ -51,6 +51,8 @@ import type { Partition, VirtualProcessorCore } from './partition.ts';
 import { APIC_BUS, overlayHost, REFERENCE_TIME, SYNICS, SYNTHETIC_PAGES } from './partition-interrupts.ts';
 import { Parts } from './parts.ts';
 import type { ReferenceTime } from './reference-time.ts';
+import { restoreProcessor, saveProcessor } from './saved-state/processor-state.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 import type { Synic } from './synic.ts';
 import type { SyntheticMsrs } from './synthetic-msr.ts';
 import type { SyntheticTimers } from './synthetic-timer.ts';
@@ -120,7 +122,6 @@ export class VirtualProcessor
   /** HvX64RegisterPendingInterruption: its two words. */
   pendingInterruption = 0;
   pendingErrorCode = 0;
-  nmiMasked = false;
   /** Registers were set from outside since the last run: check them together before the next. */
   registersChanged = false;
   readonly #time: ReferenceTime;
@@ -295,7 +296,7 @@ export class VirtualProcessor
     this.localApic.init();
     this.pendingInterruption = 0;
     this.#nmiPending = false;
-    this.nmiMasked = false;
+    this.processor.nmiMasked = false;
     this.activity = this.index === 0 ? 'active' : 'waiting-for-sipi';
     this.kick();
   }
@@ -333,10 +334,62 @@ export class VirtualProcessor
     this.clearInterceptSuspend(SuspendBit.Suspended | SuspendBit.TlbFlushInhibit);
     this.pendingInterruption = 0;
     this.#nmiPending = false;
-    this.nmiMasked = false;
+    this.processor.nmiMasked = false;
     this.#waitingForTlbFlush = false;
     this.activity = this.index === 0 ? 'active' : 'waiting-for-sipi';
     this.#trace('reset');
+  }
+
+  // Saved state (§17.1.5)
+
+  save(): StateRecord {
+    const { processor, partition } = this;
+    return {
+      index: this.index,
+      initialApicId: this.initialApicId,
+      activity: this.activity,
+      interceptSuspend: this.interceptSuspend,
+      pendingInterruption: this.pendingInterruption >>> 0,
+      pendingErrorCode: this.pendingErrorCode >>> 0,
+      nmiMasked: this.processor.nmiMasked,
+      nmiPending: this.#nmiPending,
+      waitingForTlbFlush: this.#waitingForTlbFlush,
+      runTime: this.#runTime,
+      processor: saveProcessor(processor, partition.machine.memory),
+      architecturalMsrs: this.architecturalMsrs.save(),
+      localApic: this.localApic.save(),
+      synic: this.synic.save(),
+      timers: this.timers.save(),
+      assistPage: this.assistPage.register.save(),
+    };
+  }
+
+  /** The VP stays explicitly suspended. The reader may fail: the caller then restores what was there before. */
+  restore(from: StateReader): void {
+    this.initialApicId = from.integer('initialApicId', 0xff);
+    this.activity = from.choice('activity', ['active', 'halted', 'idle', 'waiting-for-sipi']);
+    this.interceptSuspend = from.integer(
+      'interceptSuspend',
+      SuspendBit.Suspended | SuspendBit.TlbFlushInhibit,
+    );
+    const word = from.u32('pendingInterruption');
+    if ((word & PendingInterruption.ReservedMask) !== 0 || word >>> PendingInterruption.VectorShift > 0xff) {
+      from.fail('pendingInterruption');
+    }
+    this.pendingInterruption = word;
+    this.pendingErrorCode = from.u32('pendingErrorCode');
+    this.processor.nmiMasked = from.flag('nmiMasked');
+    this.#nmiPending = from.flag('nmiPending');
+    this.#waitingForTlbFlush = from.flag('waitingForTlbFlush');
+    this.#runTime = from.time('runTime');
+    restoreProcessor(this.processor, this.partition.machine.memory, from.record('processor'));
+    this.architecturalMsrs.restore(from.record('architecturalMsrs'));
+    this.localApic.restore(from.record('localApic'));
+    this.apicBaseChanged();
+    this.synic.restore(from.record('synic'));
+    this.timers.restore(from.record('timers'));
+    this.assistPage.register.restore(from.record('assistPage'));
+    this.registersChanged = true;
   }
 
   release(): void {
@@ -385,7 +438,7 @@ export class VirtualProcessor
   }
 
   #hasReasonToWake(): boolean {
-    if (this.#nmiPending && !this.nmiMasked) return true;
+    if (this.#nmiPending && !this.processor.nmiMasked) return true;
     if ((this.pendingInterruption & PendingInterruption.Pending) !== 0) return true;
     return this.localApic.hasDeliverable() && (this.activity === 'idle' || this.processor.interruptible);
   }
@@ -466,7 +519,7 @@ export class VirtualProcessor
       this.#windowAsked = false;
     }
     if ((this.pendingInterruption & PendingInterruption.Pending) !== 0) this.#injectPending();
-    else if (this.#nmiPending && !this.nmiMasked && !processor.interruptShadow) {
+    else if (this.#nmiPending && !this.processor.nmiMasked && !processor.interruptShadow) {
       this.#nmiPending = false;
       processor.injectException(NMI_VECTOR);
     } else if (this.localApic.hasDeliverable() && processor.interruptible) {

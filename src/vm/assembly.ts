@@ -4,11 +4,13 @@
  */
 import { buildAcpiTables } from '../devices/chipset/acpi/tables.ts';
 import { Chipset, type ChipsetEffects } from '../devices/chipset/chipset.ts';
+import { RESET_VECTOR } from '../devices/chipset/reset-vector.ts';
 import { InterceptAccessMask, InterceptType } from '../hvdef/intercepts.ts';
 import { SyntheticMsr } from '../hvdef/msr.ts';
 import { PartitionProperty } from '../hvdef/partition-property.ts';
 import { DEFAULT_CHILD_PRIVILEGES, Privilege, type PrivilegeName } from '../hvdef/privileges.ts';
 import { RegisterName } from '../hvdef/registers.ts';
+import { SaveRestoreResult } from '../hvdef/save-restore.ts';
 import { MAP_GPA_RIGHTS, PAGE_SIZE } from '../hvdef/types.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
 import { GuestMemory } from './guest-memory.ts';
@@ -17,6 +19,7 @@ import { loadKernel } from './loaders/load.ts';
 import { ChildPartition } from './parent/child-partition.ts';
 import { HypercallPage } from './parent/hypercall-page.ts';
 import { RootMemory } from './parent/root-memory.ts';
+import type { MachineState, SavedMachine } from './saved-machine.ts';
 import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
 
 /** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
@@ -29,17 +32,18 @@ const GRANTED: readonly PrivilegeName[] = [
 const MEMORY_TYPE_WRITE_BACK_ENABLED = 0xc06n;
 
 /** What the configuration comes to before anything exists: the bytes and registers that the guest starts with. */
-export interface BootPlan {
-  image: BootImage;
-  acpi: { gpa: number; bytes: Uint8Array };
-}
+export type BootPlan =
+  | { kind: 'boot'; image: BootImage; acpi: { gpa: number; bytes: Uint8Array } }
+  | { kind: 'restore'; saved: SavedMachine };
 
 /** Throws a ConfigurationError for everything that cannot be built. */
 export function planBoot(config: VmConfig): BootPlan {
   checkConfig(config);
+  if (config.restore !== undefined) return { kind: 'restore', saved: config.restore };
   const { gpa, bytes, rsdpGpa } = buildAcpiTables(config.vpCount);
   const { kernel, initrd, modules, commandLine, memoryBytes } = config;
   return {
+    kind: 'boot',
     image: loadKernel({ kernel, initrd, modules, commandLine, memoryBytes, rsdpGpa }),
     acpi: { gpa, bytes },
   };
@@ -67,10 +71,14 @@ export function assemble(
   const partition = createPartition(page, rootMemory);
   for (let vp = 0; vp < config.vpCount; vp++) partition.createVp(vp);
   const memory = giveMemory(surface, rootMemory, partition, config.memoryBytes);
-  placeImage(memory, plan);
   const chipset = makeChipset(surface, partition, effects);
   installIntercepts(partition, chipset);
-  setBootRegisters(partition, plan.image.registers);
+  if (plan.kind === 'boot') {
+    memory.write(plan.acpi.gpa, plan.acpi.bytes);
+    memory.write(RESET_VECTOR.gpa, RESET_VECTOR.bytes);
+    for (const { gpa, bytes } of plan.image.placements) memory.write(gpa, bytes);
+    setBootRegisters(partition, plan.image.registers);
+  } else restoreMachine(plan.saved, partition, memory, chipset);
   return { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount };
 }
 
@@ -99,11 +107,6 @@ function giveMemory(
   return new GuestMemory(surface, rootGpn, bytes);
 }
 
-function placeImage(memory: GuestMemory, plan: BootPlan): void {
-  memory.write(plan.acpi.gpa, plan.acpi.bytes);
-  for (const { gpa, bytes } of plan.image.placements) memory.write(gpa, bytes);
-}
-
 function makeChipset(surface: ParentSurface, partition: ChildPartition, effects: GuestEffects): Chipset {
   return new Chipset({
     ...effects,
@@ -120,6 +123,29 @@ function makeChipset(surface: ParentSurface, partition: ChildPartition, effects:
       });
     },
   });
+}
+
+/** Memory, devices and the hypervisor's part, the latter last (TLFS 2.0a §17.1.8). */
+function restoreMachine(
+  saved: SavedMachine,
+  partition: ChildPartition,
+  memory: GuestMemory,
+  chipset: Chipset,
+): void {
+  for (const { gpn, bytes } of saved.runs) memory.write(gpn * PAGE_SIZE, bytes);
+  chipset.restore(saved.chipset, Date.now());
+  if (saved.chipset.failed) {
+    throw new ConfigurationError(saved.name, `the saved devices are damaged at ${saved.chipset.failedAt}`);
+  }
+  const result = partition.restoreState(saved.partition);
+  if (result !== SaveRestoreResult.Complete) {
+    throw new ConfigurationError(saved.name, `the hypervisor refuses the saved state (${result})`);
+  }
+}
+
+/** The machine's state; every processor is explicitly suspended and no intercept is outstanding. */
+export function stateOf({ partition, chipset, memory, vpCount }: AssembledVm): MachineState {
+  return { memoryBytes: memory.bytes, vpCount, partition: partition.saveState(), chipset: chipset.save() };
 }
 
 /** Every chipset port, and MSRs that nobody virtualizes or that report something. */

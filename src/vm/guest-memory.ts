@@ -35,6 +35,14 @@ export class GuestMemory {
       memory.noteWritten(this.rootGpn + page);
   }
 
+  /** True for a page of RAM that holds nothing but zeros. */
+  isZero(gpn: number): boolean {
+    const { words } = this.#surface.memory;
+    const start = ((this.rootGpn + gpn) * PAGE_SIZE) / 4;
+    for (let at = start; at < start + PAGE_SIZE / 4; at++) if (words[at] !== 0) return false;
+    return true;
+  }
+
   /** A copy, cut at the end of RAM. */
   read(gpa: number, bytes: number): Uint8Array {
     if (gpa < 0 || gpa >= this.bytes) return new Uint8Array(0);

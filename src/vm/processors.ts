@@ -5,6 +5,8 @@
 import { AREA_SIZE, createProcessor } from '../cpu/create-processor.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
 
+export type { CreateProcessor };
+
 /** SPA page table and code map of 4 GiB: 15 bytes a page. */
 const HYPERVISOR_BYTES = 16 * 2 ** 20;
 /** A guest's own children need processors too. */

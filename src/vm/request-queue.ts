@@ -3,10 +3,20 @@
  * requests out between two slices. Once a stop has been asked for, nothing else matters.
  */
 
+export interface SaveRequest {
+  /** Takes the file's bytes, piece by piece; may throw. */
+  write(pieces: Iterable<Uint8Array>): void;
+  /** The machine runs on afterwards; else it ends with `saved`. */
+  goOn: boolean;
+  /** Why it was not saved; undefined when it was. */
+  done(problem: string | undefined): void;
+}
+
 export type VmRequest =
   | { kind: 'serial-input'; bytes: Uint8Array }
   /** As if somebody pressed the power button: the guest decides. */
   | { kind: 'power-button' }
+  | { kind: 'save'; request: SaveRequest }
   | { kind: 'stop' };
 
 export class RequestQueue {

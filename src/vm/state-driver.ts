@@ -8,9 +8,10 @@
  * a request comes.
  */
 import type { AssembledVm } from './assembly.ts';
-import { halt, start } from './assembly.ts';
+import { halt, start, stateOf } from './assembly.ts';
 import type { Host } from './host.ts';
-import type { RequestQueue, VmRequest } from './request-queue.ts';
+import type { RequestQueue, SaveRequest, VmRequest } from './request-queue.ts';
+import { savedMachineBytes } from './saved-machine.ts';
 import type { VmOutcome } from './vm-outcome.ts';
 
 const SLICE_MILLISECONDS = 4;
@@ -85,7 +86,24 @@ export class StateDriver {
   #serve(vm: AssembledVm, request: VmRequest): void {
     if (request.kind === 'serial-input') vm.chipset.serial.receive(request.bytes);
     else if (request.kind === 'power-button') vm.chipset.power.pressPowerButton();
+    else if (request.kind === 'save') this.#save(vm, request.request);
     else this.end({ kind: 'stopped' });
+  }
+
+  /** Stops the processors, lets what they are waiting for be answered, and saves (TLFS 2.0a §17.1.7). */
+  #save(vm: AssembledVm, request: SaveRequest): void {
+    let problem: string | undefined;
+    halt(vm);
+    this.#host.runSlice(0);
+    this.#flush();
+    try {
+      request.write(savedMachineBytes(stateOf(vm), vm.memory));
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error);
+    }
+    request.done(problem);
+    if (problem === undefined && !request.goOn) this.end({ kind: 'saved' });
+    else start(vm);
   }
 
   #millisecondsToWait(vm: AssembledVm, hypervisorDeadline: number | undefined): number {

@@ -2,14 +2,14 @@
  * A virtual machine as its user sees it: made from a configuration, run once, fed with input, looked at. The
  * work is done elsewhere: assembly.ts builds it, state-driver.ts runs it, host.ts is the hypervisor below.
  */
-import type { CreateProcessor } from '../hypervisor/machine.ts';
 import { type AssembledVm, assemble, type BootPlan, planBoot } from './assembly.ts';
 import { createHost, type Host } from './host.ts';
 import { addHypercalls } from './hypercall-counts.ts';
 import { handleIntercepts, unexpectedMessage } from './intercepts/dispatch.ts';
 import { MessagePump } from './parent/message-pump.ts';
 import { plain } from './plain-data.ts';
-import { RequestQueue } from './request-queue.ts';
+import type { CreateProcessor } from './processors.ts';
+import { RequestQueue, type SaveRequest } from './request-queue.ts';
 import { StateDriver } from './state-driver.ts';
 import type { VmConfig } from './vm-config.ts';
 import type { VmOutcome, VmSummary } from './vm-outcome.ts';
@@ -95,6 +95,12 @@ export class VirtualMachine {
     this.#queue.enqueue({ kind: 'power-button' });
   }
 
+  /** Saves the machine between two slices. Answered through the request, also when the machine has ended. */
+  save(request: SaveRequest): void {
+    if (this.#running === undefined) request.done('the machine is not running');
+    else this.#queue.enqueue({ kind: 'save', request });
+  }
+
   /** Ends the run with `stopped` at the next slice. */
   stop(): void {
     this.#queue.enqueue({ kind: 'stop' });
@@ -167,7 +173,7 @@ export class VirtualMachine {
     return plain({
       state: driver.outcome === undefined ? 'running' : 'ended',
       outcome: driver.outcome?.kind,
-      kernel: this.#plan.image.kind,
+      kernel: this.#plan.kind === 'boot' ? this.#plan.image.kind : 'saved',
       hypervisor: host.inspect(),
       devices: vm.chipset.inspect(),
     });

@@ -2,6 +2,7 @@
  * What a virtual machine is asked to be, and the one error for what cannot be built. Files come as bytes with
  * the name the user knows them by: nothing in this room opens a file.
  */
+import type { SavedMachine } from './saved-machine.ts';
 
 export interface NamedFile {
   /** What messages call it: the path as the user gave it. */
@@ -25,6 +26,8 @@ export interface VmConfig {
   vpCount: number;
   /** Wall-clock limit of `run()`; none when undefined. */
   timeoutSeconds?: number;
+  /** Go on with this machine instead of booting the kernel; memory and processors are its own. */
+  restore?: SavedMachine;
 }
 
 export const MEMORY_GRANULE_BYTES = 0x20_0000;

@@ -8,6 +8,8 @@ export type VmOutcome =
   /** Triple fault, unrecoverable state, or a panic reported through the crash MSRs; `text` says which. */
   | { kind: 'crash'; text: string }
   | { kind: 'timeout'; seconds: number }
+  /** The machine was saved and is to go on elsewhere. */
+  | { kind: 'saved' }
   /** `stop()` was called. */
   | { kind: 'stopped' }
   /** An invariant of ours broke: this VM ends, the host does not. */

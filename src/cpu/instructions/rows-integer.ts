@@ -2,7 +2,7 @@
  * Rows of the instruction table: general-purpose instructions, legacy ones included (SDM vol. 2, APM vol. 3).
  * How a row is written is explained in table.ts.
  */
-import type { RowText } from './table.ts';
+import type { RowText } from './row-text.ts';
 
 /** Condition names in encoding order, as SDM and disassemblers prefer them. */
 export const CONDITIONS = [

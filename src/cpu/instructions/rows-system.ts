@@ -1,5 +1,5 @@
 /** Rows of the instruction table: system instructions, fences and state saving. See table.ts. */
-import type { RowText } from './table.ts';
+import type { RowText } from './row-text.ts';
 
 export const systemRows: RowText[] = [
   ['sldt', 'RvMw', '0F 00 /0', 'prot'],

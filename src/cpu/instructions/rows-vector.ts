@@ -2,7 +2,7 @@
  * Rows of the instruction table: MMX, SSE to SSE4.2, and the AES and carry-less multiply extensions.
  * V, W, U are XMM operands (reg field, r/m, r/m register only), P, Q, N their MMX counterparts.
  */
-import type { RowText } from './table.ts';
+import type { RowText } from './row-text.ts';
 
 /** Instructions with an MMX form (no prefix) and an XMM form (66) of the same opcode. */
 const both = (name: string, opcode: string): RowText[] => [

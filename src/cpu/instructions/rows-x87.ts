@@ -2,7 +2,7 @@
  * Rows of the instruction table: x87 (SDM vol. 2 appendix A.5, escape opcodes D8..DF), with the undocumented
  * twins that processors decode. Memory operands: Mw, Md, Mq, Mt (80 bits), M (environments and BCD by name).
  */
-import type { RowText } from './table.ts';
+import type { RowText } from './row-text.ts';
 
 const twoOperand = ['fadd', 'fmul', 'fcom', 'fcomp', 'fsub', 'fsubr', 'fdiv', 'fdivr'];
 /** In DC and DE the register forms of SUB/SUBR and DIV/DIVR trade places. */

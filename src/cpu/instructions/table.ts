@@ -21,18 +21,11 @@ import {
   Place,
   parseOperandCode,
 } from './operand-codes.ts';
+import type { RowText } from './row-text.ts';
 import { integerRows } from './rows-integer.ts';
 import { systemRows } from './rows-system.ts';
 import { vectorRows } from './rows-vector.ts';
 import { x87Rows } from './rows-x87.ts';
-
-export type RowText = [
-  mnemonic: string,
-  operands: string,
-  opcode: string,
-  attributes?: string,
-  flags?: string,
-];
 
 export type MandatoryPrefix = 'any' | 'np' | '66' | 'F3' | 'F2';
 /** How the operand size comes about: always 8, 16/32/64, 16/32, 32/64, or without meaning (32). */

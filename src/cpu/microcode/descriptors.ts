@@ -4,7 +4,7 @@ import { Segment, type SegmentRegister } from '../processor.ts';
 import { ATTRIBUTE } from '../segmentation.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
-import type { Core } from './core.ts';
+import { type Core, isCanonical } from './core.ts';
 
 const GRANULARITY = 1 << 15;
 const ACCESSED = 1n << 40n;
@@ -139,6 +139,7 @@ export function loadLdt(core: Core, selector: number): number {
   if ((descriptor.attributes & 0x1f) !== 2) return core.fault(VECTOR.GP, error);
   if (!isPresent(descriptor.attributes)) return core.fault(VECTOR.NP, error);
   if (!readUpperBase(core, descriptor)) return Status.Leave;
+  if (state.longMode && !isCanonical(descriptor.base)) return core.fault(VECTOR.GP, error);
   state.setSegment(Segment.LDTR, descriptor);
   return Status.Next;
 }
@@ -153,6 +154,7 @@ export function loadTask(core: Core, selector: number): number {
   if (type !== 9 && !(type === 1 && !state.longMode)) return core.fault(VECTOR.GP, error);
   if (!isPresent(descriptor.attributes)) return core.fault(VECTOR.NP, error);
   if (!readUpperBase(core, descriptor)) return Status.Leave;
+  if (state.longMode && !isCanonical(descriptor.base)) return core.fault(VECTOR.GP, error);
   if (!core.writeSystem(descriptor.at + 5n, 1, ((descriptor.raw | BUSY) >> 40n) & 0xffn)) return Status.Leave;
   descriptor.attributes |= 2;
   state.setSegment(Segment.TR, descriptor);

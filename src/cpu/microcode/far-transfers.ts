@@ -1,7 +1,8 @@
 /** Far JMP, CALL, RET and IRET to code segments (SDM vol. 2; vol. 3 §5.8). Call gates and task gates are refused with #GP. */
 import { VECTOR } from '../../x86/exceptions.ts';
 import { FLAG } from '../../x86/flags.ts';
-import { Segment } from '../processor.ts';
+import { EXIT_MARK } from '../paging.ts';
+import { Attention, Segment } from '../processor.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { type Bytes, type Core, cut, isCanonical } from './core.ts';
@@ -255,8 +256,17 @@ function returnToVirtual8086(core: Core, words: bigint[], from: bigint): number 
 export function interruptReturn(core: Core, bits: number): number {
   const status = popFrame(core, bits);
   // RF as IRET sets it holds for the instruction that it returns to.
-  const pending = core.state.get32(S.TRAP_PENDING);
-  if (status === Status.Jumped) core.state.set32(S.TRAP_PENDING, pending & ~TrapPending.Resumed);
+  const { state } = core;
+  if (status === Status.Jumped)
+    state.set32(S.TRAP_PENDING, state.get32(S.TRAP_PENDING) & ~TrapPending.Resumed);
+  // Even an IRET that faults lets NMIs in again; one that exits was not executed.
+  if (
+    state.get32(S.NMI_MASKED) !== 0 &&
+    (status === Status.Jumped || state.get32(S.FAULT_VECTOR) < EXIT_MARK)
+  ) {
+    state.set32(S.NMI_MASKED, 0);
+    state.set32(S.ATTENTION, state.get32(S.ATTENTION) | Attention.Stop);
+  }
   return status;
 }
 

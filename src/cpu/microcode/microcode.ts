@@ -7,7 +7,7 @@ import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import type { ControlEffects } from './control-registers.ts';
 import * as control from './control-registers.ts';
-import type { Core, InterpreterExports } from './core.ts';
+import { type Core, type InterpreterExports, isCanonical } from './core.ts';
 import { boundary, noteAccess, SHADOW_OF_STACK_LOAD, watchesPage } from './debug-exceptions.ts';
 import { decimalAdjust } from './decimal.ts';
 import { loadAccessRights, loadLdt, loadLimit, loadSegment, loadTask, verify } from './descriptors.ts';
@@ -98,6 +98,7 @@ function segmentLoads(c: MicrocodeContext): Record<number, Handler> {
 }
 
 function loadTable({ core }: MicrocodeContext, table: number): number {
+  if (core.state.code64 && !isCanonical(core.state.get64(S.SCRATCH + 8))) return core.fault(VECTOR.GP, 0);
   core.state.set32(table + 8, Number(core.state.get64(S.SCRATCH) & 0xffffn));
   core.state.set64(table, core.state.get64(S.SCRATCH + 8));
   return Status.Next;

@@ -6,6 +6,7 @@ import { Segment } from '../processor.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { type Core, isCanonical } from './core.ts';
+import { TrapPending } from './debug-exceptions.ts';
 
 const RCX = 1;
 const RDX = 2;
@@ -49,6 +50,8 @@ export function syscall(core: Core): number {
   state.rflags = flags & ~Number(state.get64(S.MSR_SFMASK) & 0xffffffffn) & ~FLAG.RF;
   const selector = Number((star >> 32n) & 0xfffcn);
   flatSegments(core, selector, selector + 8, 0, true);
+  // A step under TF ends here unless SFMASK leaves TF set.
+  if ((state.rflags & FLAG.TF) === 0) state.set32(S.TRAP_PENDING, 0);
   state.refresh();
   return Status.Jumped;
 }
@@ -65,6 +68,8 @@ export function sysret(core: Core, bits: number): number {
   state.rflags = writable | FLAG.FIXED;
   const selector = (bits === 64 ? base + 16 : base) | 3;
   flatSegments(core, selector, (base + 8) | 3, 3, bits === 64);
+  // TF as SYSRET loads it traps before the next instruction (SDM vol. 3 §17.3.1.4).
+  if (writable & FLAG.TF) state.set32(S.TRAP_PENDING, TrapPending.Step);
   state.refresh();
   return Status.Jumped;
 }

@@ -2,6 +2,7 @@
  * All chipset devices of one machine, wired to each other: lines to I/O APIC pins, and what a guest can ask
  * of the machine as a whole. The embedder gives the outside world as callbacks.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import type { Device, TimedDevice } from './device.ts';
 import { ExitPort } from './exit-port.ts';
 import { type ApicInterrupt, IoApic } from './ioapic.ts';
@@ -32,17 +33,23 @@ export class Chipset {
   readonly ports: PortMap;
   readonly mmio: MmioMap;
   readonly #now: () => number;
+  readonly #clock: RealTimeClock;
+  readonly #machineTime: () => number;
+  /** What this machine's time is ahead of the time it is told: a restored machine goes on where it stood. */
+  #ahead = 0;
   readonly #timed: readonly TimedDevice[];
   readonly #devices: readonly Device[];
 
   constructor(effects: ChipsetEffects) {
-    const now = () => effects.now();
+    const now = () => effects.now() + this.#ahead;
+    this.#machineTime = () => effects.now();
     this.#now = now;
     this.ioapic = new IoApic((interrupt) => effects.deliverInterrupt(interrupt));
     const pin = (gsi: number) => (asserted: boolean) => this.ioapic.setPin(gsi, asserted);
     this.serial = new Serial16550('com1', COM1_PORTS, (byte) => effects.transmit(byte), pin(COM1_GSI));
     this.power = new PowerManagement({ now, powerOff: () => effects.powerOff(), sci: pin(SCI_GSI) });
     const clock = new RealTimeClock(effects.startUnixMs, { now, line: pin(RTC_GSI) });
+    this.#clock = clock;
     const portDevices = [
       this.serial,
       clock,
@@ -68,6 +75,20 @@ export class Chipset {
 
   reset(): void {
     for (const device of this.#devices) device.reset();
+  }
+
+  save(): StateRecord {
+    const devices = this.#devices.map((device): [string, StateRecord] => [device.name, device.save()]);
+    return { now: this.#now(), devices: Object.fromEntries(devices) };
+  }
+
+  /** `unixMs`: the time of day now. The reader may fail: the machine must not run then. */
+  restore(from: StateReader, unixMs: number): void {
+    const now = from.time('now');
+    this.#ahead = now - this.#machineTime();
+    this.#clock.setTrueTime(unixMs - now / 10_000);
+    const devices = from.record('devices');
+    for (const device of this.#devices) device.restore(devices.record(device.name));
   }
 
   inspect(): Record<string, unknown> {

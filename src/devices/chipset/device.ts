@@ -3,6 +3,7 @@
  * speaks through the callbacks it was made with. Guests cause no exceptions here: an access that means nothing
  * reads as all ones or is dropped.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import type { PortRange } from './platform.ts';
 
 export interface Device {
@@ -11,6 +12,10 @@ export interface Device {
   reset(): void;
   /** Plain data for `partita inspect`. */
   inspect(): Record<string, unknown>;
+  /** State to keep, by name. */
+  save(): StateRecord;
+  /** Takes saved state back, in silence: no line moves, nothing is sent. The reader may fail. */
+  restore(from: StateReader): void;
 }
 
 export interface PortDevice extends Device {

@@ -1,4 +1,5 @@
 /** The exit port of test kernels: writing v ends the machine with status (v << 1) | 1. Reads as all ones. */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import type { PortDevice } from './device.ts';
 import { EXIT_PORTS } from './platform.ts';
 
@@ -15,6 +16,10 @@ export class ExitPort implements PortDevice {
   inspect(): Record<string, unknown> {
     return {};
   }
+  save(): StateRecord {
+    return {};
+  }
+  restore(_from: StateReader): void {}
   readPort(): number {
     return 0xffff_ffff;
   }

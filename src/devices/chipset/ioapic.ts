@@ -3,6 +3,7 @@
  * programmed polarity is: polarity describes a wire that does not exist here. As the data sheet has it, an
  * edge on a masked pin is lost.
  */
+import { type StateReader, type StateRecord, wordBytes } from '../../support/saved-state/state-value.ts';
 import type { MmioDevice } from './device.ts';
 import { IOAPIC_ADDRESS, IOAPIC_ID, IOAPIC_PIN_COUNT, IOAPIC_SIZE } from './platform.ts';
 
@@ -73,6 +74,24 @@ export class IoApic implements MmioDevice {
       });
     }
     return { id: this.#id, pins };
+  }
+
+  save(): StateRecord {
+    return {
+      low: wordBytes(this.#low),
+      high: wordBytes(this.#high),
+      asserted: this.#asserted.slice(),
+      index: this.#index,
+      id: this.#id,
+    };
+  }
+
+  restore(from: StateReader): void {
+    this.#low.set(from.words('low', IOAPIC_PIN_COUNT).map((low) => low & (WRITABLE_LOW | REMOTE_IRR)));
+    this.#high.set(from.words('high', IOAPIC_PIN_COUNT));
+    this.#asserted.set(from.bytes('asserted', IOAPIC_PIN_COUNT));
+    this.#index = from.integer('index', 0xff);
+    this.#id = from.integer('id', 0xf);
   }
 
   /** The device side. An edge is a change to asserted. */

@@ -3,6 +3,7 @@
  * in ACPI mode (SCI_EN reads 1, there is no SMI command port). Sleeping in state S5 is power-off; the other
  * sleep types aren't offered by the DSDT and do nothing.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import { type InterruptLine, type PortDevice, type TimedDevice, UNITS_PER_SECOND } from './device.ts';
 import {
   PM_TIMER_HZ,
@@ -62,6 +63,24 @@ export class PowerManagement implements PortDevice, TimedDevice {
       control: this.#control,
       timer: this.#ticks() % 2 ** 32,
     };
+  }
+
+  save(): StateRecord {
+    return {
+      status: this.#status,
+      enable: this.#enable,
+      control: this.#control,
+      halvesSeen: this.#halvesSeen,
+      sciAsserted: this.#sciAsserted,
+    };
+  }
+
+  restore(from: StateReader): void {
+    this.#status = from.integer('status', 0xffff);
+    this.#enable = from.integer('enable', 0xffff);
+    this.#control = from.integer('control', 0xffff);
+    this.#halvesSeen = from.time('halvesSeen');
+    this.#sciAsserted = from.flag('sciAsserted');
   }
 
   pressPowerButton(): void {

@@ -3,6 +3,7 @@
  * clock plus what the guest set. Update-in-progress is honest: it holds for the last 2228 µs of each second
  * (244 µs notice and the 1984 µs update of the data sheet). Alarm, periodic and update interrupts work.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import { type InterruptLine, type PortDevice, type TimedDevice, UNITS_PER_SECOND } from './device.ts';
 import { RTC_CENTURY_INDEX, RTC_PORTS } from './platform.ts';
 
@@ -37,6 +38,8 @@ export class RealTimeClock implements PortDevice, TimedDevice {
   #index = 0;
   /** Unix time in 100 ns at reference time zero. */
   #epoch: number;
+  /** The same without what the guest set. */
+  #trueEpoch: number;
   /** Unix time in 100 ns that the registers show while SET holds the clock. */
   #heldAt: number | undefined;
   /** Reference times up to which seconds and periodic ticks have been noted. */
@@ -48,6 +51,7 @@ export class RealTimeClock implements PortDevice, TimedDevice {
   constructor(startUnixMs: number, effects: RealTimeClockEffects) {
     this.#effects = effects;
     this.#epoch = startUnixMs * 10_000;
+    this.#trueEpoch = this.#epoch;
     this.#cmos[RegisterA] = 0x26;
     this.#cmos[RegisterB] = B.Hours24;
     this.#secondsSeen = this.#second();
@@ -66,6 +70,35 @@ export class RealTimeClock implements PortDevice, TimedDevice {
       time: new Date(this.#unix() / 10_000).toISOString(),
       registers: [...this.#cmos.subarray(0, 14)],
     };
+  }
+
+  /** What the guest set is kept as its distance from the true time of day, which goes on while the machine doesn't. */
+  save(): StateRecord {
+    return {
+      cmos: this.#cmos.slice(),
+      index: this.#index,
+      ahead: this.#epoch - this.#trueEpoch,
+      held: this.#heldAt !== undefined,
+      heldAt: this.#heldAt ?? 0,
+      secondsAgo: this.#second() - this.#secondsSeen,
+      periodsSeen: this.#periodsSeen,
+      asserted: this.#asserted,
+    };
+  }
+
+  restore(from: StateReader): void {
+    this.#cmos.set(from.bytes('cmos', CMOS_BYTES));
+    this.#index = from.integer('index', 0x7f);
+    this.#epoch = this.#trueEpoch + from.time('ahead');
+    this.#heldAt = from.flag('held') ? from.time('heldAt') : undefined;
+    this.#secondsSeen = this.#second() - Math.min(Math.max(from.time('secondsAgo'), 0), 86_400);
+    this.#periodsSeen = from.time('periodsSeen');
+    this.#asserted = from.flag('asserted');
+  }
+
+  /** The machine's time changes (it was restored): what the true time of day is at its time zero. */
+  setTrueTime(startUnixMs: number): void {
+    this.#trueEpoch = startUnixMs * 10_000;
   }
 
   readPort(port: number): number {

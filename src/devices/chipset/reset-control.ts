@@ -3,6 +3,7 @@
  * command to pulse the reset line (0xFE to 0x64). Of the keyboard controller nothing else is here: its status
  * reads as all ones, as where nothing is.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import type { PortDevice } from './device.ts';
 import { KEYBOARD_CONTROLLER_PORTS, RESET_PORTS } from './platform.ts';
 
@@ -26,6 +27,12 @@ export class ResetControl implements PortDevice {
   }
   inspect(): Record<string, unknown> {
     return { control: this.#control };
+  }
+  save(): StateRecord {
+    return { control: this.#control };
+  }
+  restore(from: StateReader): void {
+    this.#control = from.integer('control', 0xff);
   }
   readPort(port: number): number {
     return port === RESET_PORTS.first ? this.#control : 0xff;

@@ -3,6 +3,7 @@
  * leaves the moment it is written, so the transmitter is always empty again at once; received bytes wait
  * outside the FIFO until there is room, so nothing overruns; the character time-out is immediate.
  */
+import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import type { InterruptLine, PortDevice } from './device.ts';
 import type { PortRange } from './platform.ts';
 
@@ -27,6 +28,8 @@ const MSR_RING = 0x40;
 const Fcr = { Enable: 1, ClearReceiver: 2 } as const;
 const TRIGGER_LEVELS = [1, 4, 8, 14];
 const FIFO_DEPTH = 16;
+/** Received bytes in a saved state. */
+const MOST_ON_THE_WIRE = 2 ** 20;
 
 export class Serial16550 implements PortDevice {
   readonly name: string;
@@ -79,6 +82,41 @@ export class Serial16550 implements PortDevice {
       received: this.#fifo.length + this.#wire.length - this.#wireRead,
       interrupt: this.#lineAsserted,
     };
+  }
+
+  save(): StateRecord {
+    return {
+      ier: this.#ier,
+      fcr: this.#fcr,
+      lcr: this.#lcr,
+      mcr: this.#mcr,
+      scratch: this.#scratch,
+      divisor: this.#divisor,
+      lineErrors: this.#lineErrors,
+      modemLines: this.#modemLines,
+      modemDeltas: this.#modemDeltas,
+      transmitterEmptyPending: this.#transmitterEmptyPending,
+      fifo: Uint8Array.from(this.#fifo),
+      wire: Uint8Array.from(this.#wire.slice(this.#wireRead)),
+      lineAsserted: this.#lineAsserted,
+    };
+  }
+
+  restore(from: StateReader): void {
+    this.#ier = from.integer('ier', 0xf);
+    this.#fcr = from.integer('fcr', 0xff);
+    this.#lcr = from.integer('lcr', 0xff);
+    this.#mcr = from.integer('mcr', 0x1f);
+    this.#scratch = from.integer('scratch', 0xff);
+    this.#divisor = from.integer('divisor', 0xffff);
+    this.#lineErrors = from.integer('lineErrors', 0xff);
+    this.#modemLines = from.integer('modemLines', 0xff);
+    this.#modemDeltas = from.integer('modemDeltas', 0xff);
+    this.#transmitterEmptyPending = from.flag('transmitterEmptyPending');
+    this.#fifo = [...from.bytesUpTo('fifo', FIFO_DEPTH)];
+    this.#wire = [...from.bytesUpTo('wire', MOST_ON_THE_WIRE)];
+    this.#wireRead = 0;
+    this.#lineAsserted = from.flag('lineAsserted');
   }
 
   /** Bytes that arrive from outside, in order. Lost while the port is in loopback, as on the real one. */

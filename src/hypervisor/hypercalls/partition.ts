@@ -10,13 +10,20 @@
  *   table of its own.
  */
 import { HypercallCode } from '../../hvdef/hypercalls.ts';
-import { checkProperty, isPartitionProperty, type PropertyContext } from '../../hvdef/partition-property.ts';
+import {
+  checkProperty,
+  isPartitionProperty,
+  PartitionProperty,
+  type PropertyContext,
+} from '../../hvdef/partition-property.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { HV_PARTITION_ID_INVALID } from '../../hvdef/types.ts';
+import { reserveFits } from '../cpu-reserve.ts';
 import { CONTINUE, type HypercallCall, type HypercallImplementation } from '../hypercall-call.ts';
 import { childOf, childOrRootSelf, childOrSelf, isStatus } from '../hypercall-target.ts';
 import { MAXIMUM_DEPTH } from '../hypervisor.ts';
 import type { Partition } from '../partition.ts';
+import { PERIODIC_TIMER } from '../periodic-timer-assist.ts';
 import { proximityIsValid } from '../proximity-domain.ts';
 
 /** §5.6.1 */
@@ -109,8 +116,16 @@ function setPartitionProperty(call: HypercallCall): number {
   if (!isPartitionProperty(code)) return HvStatus.UNKNOWN_PROPERTY;
   const refusal = checkProperty(code, value, contextOf(target, call));
   if (refusal !== HvStatus.SUCCESS) return refusal;
+  const { size } = target.virtualProcessors;
+  const fits =
+    code !== PartitionProperty.CpuReserve ||
+    reserveFits(call.hypervisor.partitions.values(), target, size, value);
+  if (!fits) return HvStatus.PROPERTY_VALUE_OUT_OF_RANGE;
 
   target.setProperty(code, value);
+  if (code === PartitionProperty.EmulatedTimerPeriod || code === PartitionProperty.EmulatedTimerControl) {
+    target.parts.get(PERIODIC_TIMER).configure();
+  }
   return HvStatus.SUCCESS;
 }
 

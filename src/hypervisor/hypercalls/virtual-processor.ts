@@ -2,10 +2,13 @@
  * HvCreateVp and HvDeleteVp (TLFS 2.0a §10.4.1, §10.4.2); HvCallStartVirtualProcessor (current TLFS).
  */
 import { Segment } from '../../cpu/processor.ts';
+import { PartitionProperty } from '../../hvdef/partition-property.ts';
 import { ModernSegmentLayout, RegisterName, TableLayout } from '../../hvdef/registers.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { HV_VP_INDEX_SELF } from '../../hvdef/types.ts';
-import type { HypercallCall, HypercallEntry, HypercallImplementation } from '../hypercall-call.ts';
+import { reserveFits } from '../cpu-reserve.ts';
+import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
+import type { HypercallEntry } from '../hypercall-request.ts';
 import { childOf, childOrSelf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
 import { proximityIsValid } from '../proximity-domain.ts';
@@ -34,6 +37,11 @@ function createVp(call: HypercallCall): number {
   }
   if (!proximityIsValid(call, 16)) return HvStatus.INVALID_PARAMETER;
   if (call.u64(24) !== 0n) return HvStatus.INVALID_PARAMETER;
+  const reserve = partition.property(PartitionProperty.CpuReserve);
+  const count = partition.virtualProcessors.size + 1;
+  if (!reserveFits(call.hypervisor.partitions.values(), partition, count, reserve)) {
+    return HvStatus.OPERATION_DENIED;
+  }
   const vp = VirtualProcessor.create(partition, index, entryOf(call));
   if (vp === 'insufficient-memory') return HvStatus.INSUFFICIENT_MEMORY;
   return vp === 'no-resources' ? HvStatus.NO_RESOURCES : HvStatus.SUCCESS;

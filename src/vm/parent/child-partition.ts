@@ -5,6 +5,7 @@
  */
 import { HypercallCode, type HypercallName } from '../../hvdef/hypercalls.ts';
 import { AccessGpaResult } from '../../hvdef/intercepts.ts';
+import { SAVE_RESTORE_CHUNK, SaveRestoreFlag, SaveRestoreResult } from '../../hvdef/save-restore.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { HV_PARTITION_ID_SELF } from '../../hvdef/types.ts';
 import { type FieldValues, HypercallFailure, type HypercallPage } from './hypercall-page.ts';
@@ -19,6 +20,8 @@ const PAGE_BYTES = 4096;
 /** HvReadGpa and HvWriteGpa move at most this many bytes. */
 export const GPA_ACCESS_BYTES = 16;
 
+const SAVE_DATA_OFFSET = 8;
+const RESTORE_DATA_OFFSET = 16;
 const WRITE_DATA_OFFSET = 32;
 const READ_DATA_OFFSET = 8;
 
@@ -156,6 +159,58 @@ export class ChildPartition {
     const { status } = this.#page.invoke(HypercallCode.WriteGpa, 0, 0);
     if (status !== HvStatus.SUCCESS) throw new HypercallFailure('WriteGpa', status);
     return this.#page.output.getUint32(0, true) === AccessGpaResult.Success;
+  }
+
+  /** The hypervisor's part of a saved state (§17.1.7); every processor is explicitly suspended. */
+  saveState(): Uint8Array {
+    const pieces: Uint8Array[] = [];
+    let total = 0;
+    for (let flags: number = SaveRestoreFlag.Start; ; flags = 0) {
+      this.#callForSelf('SavePartitionState', { PartitionId: this.id, Flags: flags });
+      const { output } = this.#page;
+      const count = output.getUint32(4, true);
+      pieces.push(new Uint8Array(output.buffer, output.byteOffset + SAVE_DATA_OFFSET, count).slice());
+      total += count;
+      const result = output.getUint32(0, true);
+      if (result === SaveRestoreResult.Complete) break;
+      if (result !== SaveRestoreResult.Incomplete || count === 0) throw new Error(`save result ${result}`);
+    }
+    const state = new Uint8Array(total);
+    let at = 0;
+    for (const piece of pieces) {
+      state.set(piece, at);
+      at += piece.length;
+    }
+    return state;
+  }
+
+  /** Puts a saved state back (§17.1.8); answers HvStateComplete, or why the hypervisor refuses it. */
+  restoreState(state: Uint8Array): number {
+    const { input, output } = this.#page;
+    const data = new Uint8Array(input.buffer, input.byteOffset + RESTORE_DATA_OFFSET, SAVE_RESTORE_CHUNK);
+    let flags: number = SaveRestoreFlag.Start;
+    for (let at = 0; at < state.length; flags = 0) {
+      const piece = state.subarray(at, at + SAVE_RESTORE_CHUNK);
+      const values = { PartitionId: this.id, Flags: flags, RestoreDataCount: piece.length };
+      this.#callForSelf('RestorePartitionState', values, () => data.set(piece));
+      const result = output.getUint32(0, true);
+      const consumed = output.getUint32(4, true);
+      if (result !== SaveRestoreResult.Incomplete) return result;
+      if (consumed === 0) break;
+      at += consumed;
+    }
+    return SaveRestoreResult.CorruptData;
+  }
+
+  /** A call whose memory comes from the root's own pool; `prepare` runs again after each deposit. */
+  #callForSelf(name: HypercallName, values: FieldValues, prepare: () => void = () => {}): void {
+    for (let tries = 0; ; tries++) {
+      prepare();
+      const status = this.#page.call(name, values);
+      if (status === HvStatus.SUCCESS) return;
+      if (status !== HvStatus.INSUFFICIENT_MEMORY || tries >= MAX_DEPOSITS) throw new HypercallFailure(name, status);
+      deposit(this.#page, this.#memory, HV_PARTITION_ID_SELF, DEPOSIT_PAGES);
+    }
   }
 
   memoryBalance(): { available: number; inUse: number } {

@@ -3,6 +3,7 @@
  * its own instructions (a hypercall through its hypercall page, an MSR access, a load, a store), and writes back
  * what came of it. The harness gives the orders; whatever a status row claims, guest code has seen.
  */
+import { SyntheticMsr } from '../../../src/hvdef/msr.ts';
 import type { GuestImage } from '../../guests/guest-image.ts';
 import { Frame, type GuestProgram, guestProgram } from '../../guests/guest-program.ts';
 import {
@@ -42,6 +43,9 @@ export const OrderKind = {
   Execute: 7,
 } as const;
 
+/** The guest answers this interrupt with an EOI. */
+export const LEVEL_VECTOR = 0x50;
+
 const VECTORS = [xmm0, xmm1, xmm2, xmm3, xmm4, xmm5];
 const FAULTS = [0, 1, 3, 6, 13, 14, 18];
 /** From RIP to RSP in an interrupt frame. */
@@ -76,6 +80,8 @@ export function feederImage(origin: number): GuestImage {
       asm.jmp('done');
     });
     for (const vector of FAULTS) g.onInterrupt(vector, () => reportFault(g, vector));
+    // A level-triggered interrupt from outside: end it.
+    g.onInterrupt(LEVEL_VECTOR, () => g.writeMsr(SyntheticMsr.Eoi, 0n));
     asm.align(4096).label('mailbox').reserve(4096);
   }, origin);
 }

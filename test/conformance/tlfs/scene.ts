@@ -47,7 +47,7 @@ export class Scene implements FeedHost {
     const { staticBlockLength } = options;
     this.machine = new TestMachine({
       megabytes: 64,
-      processors: 9,
+      processors: 24,
       ...(staticBlockLength === undefined ? {} : { staticBlockLength }),
     });
     this.memory = this.machine.booted.surface.memory;
