@@ -251,7 +251,8 @@ export class BlockDecoder implements CodeHolder {
     const check = mode & (Mode.CheckSegment << m.segment) ? R.AddressKind.CheckSegment : 0;
     const noSegment = segmentOffset(m.segment, mode) === S.ZERO;
     const plain = kind === R.AddressKind.Bits64 && noSegment && m.index < 0;
-    view.setUint8(at + R.RECORD_KIND, plain ? R.AddressKind.Plain : kind | check);
+    const wrap = (mode & Mode.CodeSizeMask) === Mode.Code64 ? 0 : R.AddressKind.Wrap;
+    view.setUint8(at + R.RECORD_KIND, plain ? R.AddressKind.Plain : kind | check | wrap);
     const isRip = m.base === 16;
     view.setUint16(at + R.RECORD_BASE, isRip ? S.RIP_PAGE : m.base < 0 ? S.ZERO : S.GPR + 8 * m.base, true);
     view.setUint16(at + R.RECORD_INDEX, m.index < 0 ? S.ZERO : S.GPR + 8 * m.index, true);

@@ -106,8 +106,16 @@ export class RecordStage extends Stage {
       () => {
         const sum = extra ? i64.and(i64.add(this.indexed(), extra), this.addressMask()) : this.indexed();
         const offset = f.let(sum);
-        this.checkSegment(offset, i32.const(bytes), access);
         f.set(linear, i64.add(this.segmentBase(), offset));
+        f.if(
+          i32.and(this.kind(), i32.const(AddressKind.CheckSegment | AddressKind.Wrap)),
+          () => {
+            this.checkSegment(offset, i32.const(bytes), access);
+            f.set(linear, i64.and(linear.get, i64.const(0xffffffffn)));
+          },
+          undefined,
+          'unlikely',
+        );
       },
       'likely',
     );
@@ -116,7 +124,7 @@ export class RecordStage extends Stage {
 
   override segmentAddress(offset: Value): Value {
     const fixed = this.f.let(offset);
-    return i64.add(this.segmentBase(), fixed);
+    return i64.and(i64.add(this.segmentBase(), fixed), this.field('i64', CODE_MASK));
   }
 
   private checkSegment(offset: Value, bytes: Value, access: number): void {

@@ -27,8 +27,11 @@ export const RECORD_IMMEDIATE = 16;
 /** Memory displacement (i64); in branches the linked target record (u32); second immediate. */
 export const RECORD_DISPLACEMENT = 24;
 
-/** How an effective address is formed: plain is base + displacement with 64-bit addresses and no segment. */
-export const AddressKind = { Plain: 0, Bits64: 1, Bits32: 2, Bits16: 3, CheckSegment: 4 } as const;
+/**
+ * How an effective address is formed: plain is base + displacement with 64-bit addresses and no segment. Wrap, set
+ * outside 64-bit code: the linear address has 32 bits.
+ */
+export const AddressKind = { Plain: 0, Bits64: 1, Bits32: 2, Bits16: 3, CheckSegment: 4, Wrap: 8 } as const;
 
 /** Handlers with a fixed meaning, before those of the instruction forms. */
 export const Handler = {

@@ -94,14 +94,19 @@ export class StaticStage extends Stage {
       const args = [this.state, i32.const(slot), offset, i32.const(bytes), i32.const(access)] as const;
       f.if(f.call(this.runtime.segmentCheck, ...args), () => this.leave());
     }
-    return slot === S.ZERO ? offset : f.let(i64.add(this.field('i64', slot), offset));
+    return slot === S.ZERO ? offset : f.let(this.wrapped(i64.add(this.field('i64', slot), offset)));
+  }
+
+  /** Outside 64-bit code linear addresses have 32 bits. */
+  private wrapped(linear: Value): Value {
+    return (this.mode & Mode.CodeSizeMask) === Mode.Code64 ? linear : zeroExtend(linear, 32);
   }
 
   override segmentAddress(offset: Value): Value {
     const { instruction } = this.at;
     const segment = isStringOperation(instruction) ? sourceSegment(instruction) : 3;
     const slot = segmentOffset(segment, this.mode);
-    return slot === S.ZERO ? offset : i64.add(this.field('i64', slot), offset);
+    return slot === S.ZERO ? offset : this.wrapped(i64.add(this.field('i64', slot), offset));
   }
 
   private ripAt(offset: number): Value {

@@ -53,7 +53,7 @@ export interface DebianGuest {
 
 /** The repository's cache folder. */
 export function cacheFolder(): string {
-  return process.env.PARTITA_CACHE ?? join(import.meta.dirname, '../../.cache');
+  return process.env.PARTITA_CACHE || join(import.meta.dirname, '../../.cache');
 }
 
 /** Fetches what is not in the cache yet. */
@@ -106,7 +106,10 @@ function unpackOnce(packages: DebianPackages, name: string, cache: string): stri
   return target;
 }
 
-/** Builds the initial root with `extra` entries, writes it gzipped as `file` and returns that path. */
+/**
+ * Builds the initial root with `extra` entries, writes it as `file` and returns that path. Compressed when the
+ * name ends in .gz: smaller, but the guest takes its time to inflate it.
+ */
 export function buildInitramfs(guest: DebianGuest, file: string, extra: readonly CpioEntry[] = []): string {
   const archive = writeCpio(
     initramfsEntries({
@@ -117,7 +120,7 @@ export function buildInitramfs(guest: DebianGuest, file: string, extra: readonly
     }),
   );
   const incoming = `${file}.${process.pid}`;
-  writeFileSync(incoming, gzipSync(archive, { level: 6 }));
+  writeFileSync(incoming, file.endsWith('.gz') ? gzipSync(archive, { level: 6 }) : archive);
   renameSync(incoming, file);
   return file;
 }

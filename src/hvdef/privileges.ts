@@ -62,4 +62,4 @@ export const DEFAULT_CHILD_PRIVILEGES: bigint = mask([
 ]);
 
 /** Privileges that this implementation reserves to the root partition (§5.2.3, footnote 1). */
-export const ROOT_ONLY_PRIVILEGES: bigint = mask(['Debugging', 'CpuManagement', 'ConfigureProfiler']);
+export const ROOT_ONLY_PRIVILEGES: bigint = mask(['CpuManagement', 'ConfigureProfiler']);

@@ -18,6 +18,7 @@ import { HYPERCALLS, hypercallDefinition } from '../hvdef/hypercalls.ts';
 import { Privilege } from '../hvdef/privileges.ts';
 import { HvStatus, statusName } from '../hvdef/status.ts';
 import { GPA_PAGE_LIMIT, PAGE_SIZE } from '../hvdef/types.ts';
+import { logDenied } from './event-log-sources.ts';
 import { RIGHTS_SHIFT, SPN_MASK } from './gpa-map.ts';
 import { HypercallBuffer, NO_HYPERCALL } from './hypercall-buffer.ts';
 import { CONTINUE, type HypercallHandler, type HypercallImplementation } from './hypercall-call.ts';
@@ -123,6 +124,8 @@ export class HypercallDispatcher implements HypercallEntry {
 
   #refuse(request: HypercallRequest, status: HvStatus): Dispatched {
     request.resultStatus = status;
+    const { eventLog } = this.#hypervisor;
+    if (eventLog.active && status === HvStatus.ACCESS_DENIED) logDenied(eventLog, request);
     return this.#finish(request, Dispatched.Done, false);
   }
 

@@ -11,6 +11,7 @@ import { Dispatched, type HypercallRequest, hypercallRequest } from './hypercall
 import { Hypervisor } from './hypervisor.ts';
 import type { CreateProcessor } from './machine.ts';
 import type { Partition } from './partition.ts';
+import type { ProximityDomain } from './proximity-domain.ts';
 import type { TraceSink } from './trace.ts';
 
 const noProcessor: CreateProcessor = () => {
@@ -21,6 +22,7 @@ export interface FixtureOptions {
   memoryBytes?: number;
   clock?: () => number;
   trace?: TraceSink;
+  proximity?: readonly ProximityDomain[];
 }
 
 export interface CallResult {
@@ -41,6 +43,7 @@ export class Fixture {
       createProcessor: noProcessor,
       clock: options.clock ?? (() => 0),
       trace: options.trace,
+      proximity: options.proximity,
     });
     this.dispatcher = new HypercallDispatcher(this.hypervisor, implementations);
   }

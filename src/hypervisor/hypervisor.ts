@@ -9,13 +9,20 @@
  */
 import { DEFAULT_PLATFORM, type PlatformProcessor } from '../hvdef/partition-property.ts';
 import { ALL_PRIVILEGES, DEFAULT_CHILD_PRIVILEGES } from '../hvdef/privileges.ts';
+import { ProfileSource } from '../hvdef/system-property.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import { ChildGpaMap } from './child-gpa-map.ts';
+import type { DebugTransport } from './debug-session.ts';
+import { EventLog } from './event-log.ts';
+import { logPartition } from './event-log-sources.ts';
 import type { HypercallEntry } from './hypercall-request.ts';
+import { LogicalProcessors } from './logical-processors.ts';
 import type { Clock, CreateProcessor, Machine } from './machine.ts';
 import { Partition } from './partition.ts';
+import { type ProximityDomain, ProximityDomains } from './proximity-domain.ts';
 import { RootGpaMap } from './root-gpa-map.ts';
 import { SpaPageTable } from './spa-page-table.ts';
+import { Statistics } from './statistics.ts';
 import { SystemMemory } from './system-memory.ts';
 import { Trace, type TraceSink } from './trace.ts';
 
@@ -31,10 +38,16 @@ export interface HypervisorOptions {
   memoryBytes: number;
   /** Of these, the bytes at the top that only the hypervisor uses. */
   reservedBytes?: number;
+  /** NUMA nodes from page 0 to the end of the memory; the default is one, with ID 0. */
+  proximity?: readonly ProximityDomain[];
   createProcessor: CreateProcessor;
   /** 100 ns units since the start; the default is the host's monotonic clock. */
   clock?: Clock;
   trace?: TraceSink;
+  /** How many of them virtual processors are scheduled on; the default is 1. */
+  logicalProcessors?: number;
+  /** Makes guest debugging available. */
+  debugTransport?: DebugTransport;
   /** What its processors are, for the partition properties; the default is what src/cpu has. */
   platform?: PlatformProcessor;
 }
@@ -42,10 +55,18 @@ export interface HypervisorOptions {
 export class Hypervisor implements Machine {
   readonly memory: SystemMemory;
   readonly spaPages: SpaPageTable;
+  readonly proximity: ProximityDomains;
   readonly trace: Trace;
   readonly clock: Clock;
   readonly createProcessor: CreateProcessor;
   readonly platform: PlatformProcessor;
+  readonly logicalProcessors: LogicalProcessors;
+  readonly eventLog: EventLog;
+  readonly statistics: Statistics;
+  /** The connection to a debugger; none: guest debugging is not available. */
+  readonly debugTransport: DebugTransport | undefined;
+  /** The system property HvSystemProperyPerfCounterConfiguration. */
+  readonly profile: { source: number; period: bigint } = { source: ProfileSource.Invalid, period: 0n };
   readonly root: Partition;
   readonly partitions = new Map<number, Partition>();
   /** First page of the reserved region: the end of the root's RAM. */
@@ -59,10 +80,18 @@ export class Hypervisor implements Machine {
 
   constructor(options: HypervisorOptions) {
     this.memory = new SystemMemory(options.memoryBytes);
+    const { pageCount } = this.memory;
+    this.proximity = options.proximity
+      ? new ProximityDomains(options.proximity, pageCount)
+      : ProximityDomains.single(pageCount);
     this.trace = new Trace(options.trace);
     this.clock = options.clock ?? hostClock();
     this.createProcessor = options.createProcessor;
     this.platform = options.platform ?? DEFAULT_PLATFORM;
+    this.logicalProcessors = new LogicalProcessors(options.logicalProcessors ?? 1);
+    this.eventLog = new EventLog(this.clock, () => this.logicalProcessors.current.index);
+    this.statistics = new Statistics(this);
+    this.debugTransport = options.debugTransport;
 
     const reservedBytes = pageAligned(options.reservedBytes ?? DEFAULT_RESERVED_BYTES);
     const tableBytes = pageAligned(SpaPageTable.bytesNeeded(this.memory.pageCount));
@@ -147,6 +176,7 @@ export class Hypervisor implements Machine {
   inspect(): unknown {
     return {
       pages: this.memory.pageCount,
+      proximity: this.proximity.list,
       reserved: {
         firstPage: this.reservedStart,
         pages: this.memory.pageCount - this.reservedStart,
@@ -157,6 +187,7 @@ export class Hypervisor implements Machine {
   }
 
   tracePartition(partition: Partition): void {
+    if (this.eventLog.active) logPartition(this.eventLog, partition);
     this.trace.sink?.({
       kind: 'partition',
       partition: partition.id,

@@ -4,6 +4,9 @@
  */
 import type { PhysicalMemory, Processor, ProcessorHost } from '../cpu/processor.ts';
 import type { PlatformProcessor } from '../hvdef/partition-property.ts';
+import type { EventSink } from './event-log-sink.ts';
+import type { LogicalProcessors } from './logical-processors.ts';
+import type { ProximityDomains } from './proximity-domain.ts';
 import type { SpaPageTable } from './spa-page-table.ts';
 import type { Trace } from './trace.ts';
 
@@ -20,10 +23,13 @@ export type Clock = () => number;
 export interface Machine {
   readonly memory: PhysicalMemory;
   readonly spaPages: SpaPageTable;
+  readonly proximity: ProximityDomains;
   readonly trace: Trace;
   readonly clock: Clock;
   readonly createProcessor: CreateProcessor;
   readonly platform: PlatformProcessor;
+  readonly logicalProcessors: LogicalProcessors;
+  readonly eventLog: EventSink;
   /**
    * Byte address of `bytes` (rounded up to pages, zeroed) of the region that only the hypervisor uses, or -1
    * when it is used up. For what the TLFS doesn't charge to a partition: soft TLBs, decode caches.

@@ -2,31 +2,56 @@
  * A partition's memory pool: pages that its parent deposited and that only the hypervisor may touch. What the
  * TLFS says takes memory draws its pages here, each draw with its cause. Owned by its partition.
  *
- * A page is free or in use. Free pages form a list that runs through the pages themselves (first word: next
- * page number, 0 ends it; page 0 therefore can't be deposited). TLFS 2.0a §7.1.1.
+ * A page is free or in use. Free pages form a list for each proximity domain, which runs through the pages
+ * themselves (first word: next page number, 0 ends it; page 0 therefore can't be deposited). TLFS 2.0a §7.1.1.
+ *
+ * A page comes from the domain that the running hypercall asks for (`within`), else preferably from the
+ * partition's home domain (the one named at its creation, §5.6.2), else from any, the first domain first.
  *
  * Whether a page may be deposited, and what happens to the depositor's mapping, is the deposit hypercall's
  * business (hypercalls/memory-pool.ts); this file keeps the account.
  */
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { Machine } from './machine.ts';
+import { ANYWHERE, type Placement } from './proximity-domain.ts';
+import type { PoolAction } from './trace.ts';
 
 /** Answer of `draw` when no free page is left. */
 export const POOL_EMPTY = -1;
+
+/** The free and the used pages of one domain. */
+interface DomainPages {
+  firstFree: number;
+  free: number;
+  inUse: number;
+}
+
+/** What went in and out since the pool was made, in pages. */
+export interface PoolTotal {
+  action: PoolAction;
+  cause: string;
+  pages: number;
+}
 
 export class MemoryPool {
   readonly #machine: Machine;
   /** The partition that owns this pool. */
   readonly #owner: number;
-  #firstFree = 0;
+  /** By index of the domain. */
+  readonly #domains: readonly DomainPages[];
   #free = 0;
   #inUse = 0;
   readonly #inUseByCause = new Map<string, number>();
   readonly #causes = new Map<number, string>();
+  readonly #totals = new Map<string, PoolTotal>();
+  #placement: Placement | undefined;
+  /** Where pages come from when no hypercall says it. */
+  home: Placement = ANYWHERE;
 
   constructor(machine: Machine, owner: number) {
     this.#machine = machine;
     this.#owner = owner;
+    this.#domains = machine.proximity.list.map(() => ({ firstFree: 0, free: 0, inUse: 0 }));
   }
 
   /** Pages that can be drawn or withdrawn (HvGetMemoryBalance: PagesAvailable). */
@@ -43,31 +68,54 @@ export class MemoryPool {
     return this.#free === 0 && this.#inUse === 0;
   }
 
+  /** Free pages that the placement in force lets be drawn. */
+  get available(): number {
+    const { domain, required } = this.#placement ?? this.home;
+    return required ? this.#domains[domain].free : this.#free;
+  }
+
+  /** Free and used pages, of the placement's domain if it names one. */
+  balance({ domain }: Placement): { free: number; inUse: number } {
+    return domain < 0 ? { free: this.#free, inUse: this.#inUse } : this.#domains[domain];
+  }
+
+  /** Runs `action`; pages that it draws come from where `placement` says, if it says anything. */
+  within<T>(placement: Placement, action: () => T): T {
+    const before = this.#placement;
+    this.#placement = placement.domain < 0 ? before : placement;
+    try {
+      return action();
+    } finally {
+      this.#placement = before;
+    }
+  }
+
   /** Adds page `spn`, deposited through the depositor's `gpn`. */
   deposit(spn: number, gpn: number): void {
     this.#machine.spaPages.setDeposited(spn, this.#owner, gpn);
     this.#push(spn);
-    this.#emit('deposit', 'deposit');
+    this.#note('deposit', 'deposit');
   }
 
   /** Takes a free page out of the pool, zeroed. Answers the GPN it was deposited through, or -1: none is free. */
-  withdraw(): number {
-    const spn = this.#pop();
+  withdraw(placement: Placement = ANYWHERE): number {
+    const spn = this.#pop(placement);
     if (spn === POOL_EMPTY) return POOL_EMPTY;
     const gpn = this.#machine.spaPages.depositGpn(spn);
     this.#machine.spaPages.setWithdrawn(spn);
-    this.#emit('withdraw', 'withdraw');
+    this.#note('withdraw', 'withdraw');
     return gpn;
   }
 
   /** A zeroed page for `cause`, or -1: HV_STATUS_INSUFFICIENT_MEMORY is due. */
   draw(cause: string): number {
-    const spn = this.#pop();
+    const spn = this.#pop(this.#placement ?? this.home);
     if (spn === POOL_EMPTY) return POOL_EMPTY;
     this.#inUse++;
+    this.#domainOf(spn).inUse++;
     this.#causes.set(spn, cause);
     this.#inUseByCause.set(cause, (this.#inUseByCause.get(cause) ?? 0) + 1);
-    this.#emit('draw', cause);
+    this.#note('draw', cause);
     return spn;
   }
 
@@ -81,33 +129,55 @@ export class MemoryPool {
     if (left === 0) this.#inUseByCause.delete(cause);
     else this.#inUseByCause.set(cause, left);
     this.#inUse--;
+    this.#domainOf(spn).inUse--;
     this.#push(spn);
-    this.#emit('release', cause);
+    this.#note('release', cause);
   }
 
   inspect(): { free: number; inUse: number; causes: Record<string, number> } {
     return { free: this.#free, inUse: this.#inUse, causes: Object.fromEntries(this.#inUseByCause) };
   }
 
+  /** Everything that went in and out so far, and how it lies in the proximity domains. */
+  account(): { totals: PoolTotal[]; domains: { id: number; free: number; inUse: number }[] } {
+    const domains = this.#domains.map(({ free, inUse }, index) => {
+      return { id: this.#machine.proximity.list[index].id, free, inUse };
+    });
+    return { totals: [...this.#totals.values()].map((total) => ({ ...total })), domains };
+  }
+
+  #domainOf(spn: number): DomainPages {
+    return this.#domains[this.#machine.proximity.indexOfPage(spn)];
+  }
+
   #push(spn: number): void {
-    this.#machine.memory.words[(spn * PAGE_SIZE) / 4] = this.#firstFree;
+    const domain = this.#domainOf(spn);
+    this.#machine.memory.words[(spn * PAGE_SIZE) / 4] = domain.firstFree;
     this.#machine.memory.noteWritten(spn);
-    this.#firstFree = spn;
+    domain.firstFree = spn;
+    domain.free++;
     this.#free++;
   }
 
-  #pop(): number {
-    const spn = this.#firstFree;
-    if (spn === 0) return POOL_EMPTY;
+  #pop({ domain, required }: Placement): number {
+    let from = domain < 0 ? undefined : this.#domains[domain];
+    if ((from === undefined || from.free === 0) && !required) from = this.#domains.find(({ free }) => free > 0);
+    if (from === undefined || from.free === 0) return POOL_EMPTY;
+    const spn = from.firstFree;
     const at = spn * PAGE_SIZE;
-    this.#firstFree = this.#machine.memory.words[at / 4];
+    from.firstFree = this.#machine.memory.words[at / 4];
+    from.free--;
     this.#free--;
     this.#machine.memory.bytes.fill(0, at, at + PAGE_SIZE);
     this.#machine.memory.noteWritten(spn);
     return spn;
   }
 
-  #emit(action: 'deposit' | 'draw' | 'release' | 'withdraw', cause: string): void {
+  #note(action: PoolAction, cause: string): void {
+    const key = `${action} ${cause}`;
+    const total = this.#totals.get(key);
+    if (total === undefined) this.#totals.set(key, { action, cause, pages: 1 });
+    else total.pages++;
     this.#machine.trace.sink?.({
       kind: 'pool',
       partition: this.#owner,

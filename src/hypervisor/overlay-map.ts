@@ -18,6 +18,7 @@ export const STACKING = [
   'event-flags-page',
   'monitor-page',
   'stats-page',
+  'event-log',
 ] as const;
 export type OverlayKind = (typeof STACKING)[number];
 

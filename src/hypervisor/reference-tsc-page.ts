@@ -68,11 +68,10 @@ export class ReferenceTscPage {
   save(): StateRecord {
     return { sequence: this.#sequence, page: this.register.save() };
   }
-  /** The TSC goes on where it stood (§15.4.3.3), so scale and offset stay true; guests see a new sequence. */
+  /** The partition's TSC goes on where it stood, so what the page says stays true (§15.4.3.3 is for when it doesn't). */
   restore(from: StateReader): void {
     this.register.restore(from.record('page'));
     this.#sequence = from.integer('sequence', LAST_SEQUENCE);
-    this.update(tscScale(TSC_TICKS_PER_REFERENCE_UNIT), 0n);
   }
 
   release(): void {

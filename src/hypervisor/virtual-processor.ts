@@ -30,6 +30,7 @@ import {
 import { PendingInterruptionType } from '../hvdef/intercepts.ts';
 import { PendingInterruption, SuspendBit } from '../hvdef/registers.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
+import { logExit, logProcessor } from './event-log-sources.ts';
 import { ExitCounters } from './exit-counters.ts';
 import type { CpuidExitContext } from './exit-cpuid.ts';
 import { handleCpuidExit } from './exit-cpuid.ts';
@@ -119,6 +120,9 @@ export class VirtualProcessor
   activity: Activity;
   /** HvRegisterInterceptSuspend: `SuspendBit`s. */
   interceptSuspend = 0;
+  /** Set until the scheduler gives it another turn. */
+  yielding = false;
+  longSpinWaits = 0;
   /** HvX64RegisterPendingInterruption: its two words. */
   pendingInterruption = 0;
   pendingErrorCode = 0;
@@ -252,6 +256,12 @@ export class VirtualProcessor
     this.interceptSuspend |= SuspendBit.Suspended;
     this.counters.countInterceptMessage(this.message.type);
     deliverIntercept(this);
+  }
+
+  /** The VP gives the rest of its turn away (§18.5.1, §20.1.6). */
+  yieldTurn(): void {
+    this.longSpinWaits++;
+    this.yielding = true;
   }
 
   /** Something that may wake or interrupt the VP has happened. The one call that other threads may make. */
@@ -449,7 +459,7 @@ export class VirtualProcessor
     const { clock } = this.partition.machine;
     const start = clock();
     let left = maxInstructions;
-    while (left > 0 && this.isReady()) {
+    while (left > 0 && !this.yielding && this.isReady()) {
       if (this.registersChanged && !this.#registersAgree()) break;
       this.#deliverEvents();
       if (!this.#settleInjection()) {
@@ -471,6 +481,8 @@ export class VirtualProcessor
 
   #handleExit(exit: Exit): void {
     const { processor } = this;
+    const { eventLog } = this.partition.machine;
+    if (eventLog.active) logExit(eventLog, this.partition.id, this.index, processor, exit);
     switch (exit) {
       case Exit.Budget:
         return;
@@ -603,6 +615,8 @@ export class VirtualProcessor
 
   #trace(state: string): void {
     const { partition, index } = this;
+    const { eventLog } = partition.machine;
+    if (eventLog.active) logProcessor(eventLog, partition.id, index, state);
     const fields = { kind: 'virtual-processor', partition: partition.id, vp: index, state } as const;
     partition.machine.trace.sink?.({ ...fields, details: {} });
   }

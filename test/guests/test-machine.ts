@@ -11,6 +11,7 @@ import { PartitionProperty } from '../../src/hvdef/partition-property.ts';
 import { RegisterName } from '../../src/hvdef/registers.ts';
 import { HvStatus, statusName } from '../../src/hvdef/status.ts';
 import { type Booted, bootHypervisor } from '../../src/hypervisor/boot.ts';
+import type { DebugTransport } from '../../src/hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../../src/hypervisor/machine.ts';
 import { Scheduler } from '../../src/hypervisor/scheduler.ts';
 import type { TraceSink } from '../../src/hypervisor/trace.ts';
@@ -37,6 +38,8 @@ export interface MachineOptions {
   /** Runs guests on the static stage. */
   staticBlockLength?: number;
   trace?: TraceSink;
+  /** Makes guest debugging available. */
+  debugTransport?: DebugTransport;
   /** Instead of the host's clock, in 100 ns. */
   clock?: () => number;
 }
@@ -101,6 +104,7 @@ export class TestMachine {
       reservedBytes: Math.ceil(reservedBytes / PAGE) * PAGE,
       createProcessor: make,
       trace: options.trace,
+      debugTransport: options.debugTransport,
       clock: options.clock,
     });
     this.scheduler = new Scheduler(this.booted.hypervisor, this.booted.rootProcessor);

@@ -25,5 +25,5 @@ export function debianGuest(flavour: Flavour): Availability {
 
 /** An initial root with these entries more, under a name of its own in the cache. */
 export function initramfs(guest: DebianGuest, name: string, extra: readonly CpioEntry[]): string {
-  return buildInitramfs(guest, join(cacheFolder(), `initramfs-test-${name}.cpio.gz`), extra);
+  return buildInitramfs(guest, join(cacheFolder(), `initramfs-test-${name}.cpio`), extra);
 }

@@ -71,7 +71,9 @@ describe.skipIf(cloud.kind === 'missing')(title, () => {
     expect(after.stderr).toContain('the guest powered off');
     expect(after.status).toBe(0);
     expect(after.stdout).not.toContain('Linux version');
-    const rounds = [...`${before.stdout}${after.stdout}`.matchAll(/round (\d+) \d+ [\d.]+/g)].map((each) => Number(each[1]));
+    const rounds = [...`${before.stdout}${after.stdout}`.matchAll(/round (\d+) \d+ [\d.]+/g)].map((each) =>
+      Number(each[1]),
+    );
     expect(rounds).toEqual(Array.from({ length: ROUNDS / 100 }, (_, index) => (index + 1) * 100));
     expect(after.stdout).toContain(SCRIPT_DONE);
   });

@@ -38,7 +38,8 @@ class StringOperation {
     return this.s.segmentAddress(i64.and(this.s.gpr(RSI), this.mask));
   }
   get destination(): Value {
-    return i64.add(this.s.field('i64', S.STRING_BASE), i64.and(this.s.gpr(RDI), this.mask));
+    const linear = i64.add(this.s.field('i64', S.STRING_BASE), i64.and(this.s.gpr(RDI), this.mask));
+    return i64.and(linear, this.s.field('i64', S.CODE_MASK));
   }
   /** Debug exceptions come between elements. */
   get stepping(): Value {

@@ -1,6 +1,6 @@
 /**
  * Hypercalls of the virtual MMU that change what is cached: address space switch and TLB flushes, plus
- * HvNotifyLongSpinWait (TLFS 2.0a §12.4.1..§12.4.3, §18.5.1; Ex forms and extended ranges: current TLFS).
+ * (TLFS 2.0a §12.4.1..§12.4.3; Ex forms and extended ranges: current TLFS).
  *
  * Chosen: an address space that is not the current one is flushed by flushing everything, since the soft TLB keeps
  * the current one only; short ranges are flushed page by page. A flush that meets a VP whose intercept inhibits
@@ -130,5 +130,4 @@ export const flushHypercalls: readonly HypercallImplementation[] = [
   { code: 0x0013, handle: (call) => flushSpace(call, true) },
   { code: 0x0014, handle: (call) => flushList(call, true) },
   // Advice only: what it could tell the scheduler, it learns from the halt that usually follows.
-  { code: 0x0008, handle: () => HvStatus.SUCCESS },
 ];

@@ -16,7 +16,7 @@ import { RIGHTS_SHIFT, SPN_MASK } from '../gpa-map.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
 import { childOrRootSelf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
-import { proximityIsValid } from '../proximity-domain.ts';
+import { placementAt } from '../proximity-domain.ts';
 
 /** §7.3.1 */
 function depositMemory(call: HypercallCall): number {
@@ -52,10 +52,11 @@ function checkDeposit(caller: Partition, gpn: number): HvStatus {
 function withdrawMemory(call: HypercallCall): number {
   const target = childOrRootSelf(call);
   if (isStatus(target)) return target;
-  if (!proximityIsValid(call, 8)) return HvStatus.INVALID_PARAMETER;
+  const placement = placementAt(call, 8);
+  if (placement === undefined) return HvStatus.INVALID_PARAMETER;
 
   while (call.hasRep()) {
-    const gpn = target.pool.withdraw();
+    const gpn = target.pool.withdraw(placement);
     if (gpn < 0) return HvStatus.NO_RESOURCES;
     call.caller.gpaMap.setRights(gpn, MAP_GPA_RIGHTS);
     call.putElementU64(0, gpn);
@@ -68,9 +69,11 @@ function withdrawMemory(call: HypercallCall): number {
 function getMemoryBalance(call: HypercallCall): number {
   const target = childOrRootSelf(call);
   if (isStatus(target)) return target;
-  if (!proximityIsValid(call, 8)) return HvStatus.INVALID_PARAMETER;
-  call.putU64(0, target.pool.free);
-  call.putU64(8, target.pool.inUse);
+  const placement = placementAt(call, 8);
+  if (placement === undefined) return HvStatus.INVALID_PARAMETER;
+  const { free, inUse } = target.pool.balance(placement);
+  call.putU64(0, free);
+  call.putU64(8, inUse);
   return HvStatus.SUCCESS;
 }
 

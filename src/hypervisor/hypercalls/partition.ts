@@ -19,22 +19,27 @@ import {
 import { HvStatus } from '../../hvdef/status.ts';
 import { HV_PARTITION_ID_INVALID } from '../../hvdef/types.ts';
 import { reserveFits } from '../cpu-reserve.ts';
+import { DEBUG_SESSION } from '../debug-session.ts';
 import { CONTINUE, type HypercallCall, type HypercallImplementation } from '../hypercall-call.ts';
 import { childOf, childOrRootSelf, childOrSelf, isStatus } from '../hypercall-target.ts';
 import { MAXIMUM_DEPTH } from '../hypervisor.ts';
 import type { Partition } from '../partition.ts';
 import { PERIODIC_TIMER } from '../periodic-timer-assist.ts';
-import { proximityIsValid } from '../proximity-domain.ts';
+import { placementAt } from '../proximity-domain.ts';
 
 /** §5.6.1 */
 function createPartition(call: HypercallCall): number {
-  if (call.u64(0) !== 0n || !proximityIsValid(call, 8)) return HvStatus.INVALID_PARAMETER;
+  const placement = placementAt(call, 8);
+  if (call.u64(0) !== 0n || placement === undefined) return HvStatus.INVALID_PARAMETER;
   if (call.caller.depth >= MAXIMUM_DEPTH) return HvStatus.PARTITION_TOO_DEEP;
-  const page = call.caller.pool.draw('partition');
+  const { pool } = call.caller;
+  const page = pool.within(placement, () => pool.draw('partition'));
   if (page < 0) return HvStatus.INSUFFICIENT_MEMORY;
 
   const child = call.hypervisor.addPartition(call.caller);
   child.objectPage = page;
+  // §5.6.2: what comes later is drawn from there preferentially.
+  child.pool.home = { domain: placement.domain, required: false };
   call.putU64(0, child.id);
   return HvStatus.SUCCESS;
 }
@@ -119,9 +124,16 @@ function setPartitionProperty(call: HypercallCall): number {
   const { size } = target.virtualProcessors;
   const fits =
     code !== PartitionProperty.CpuReserve ||
-    reserveFits(call.hypervisor.partitions.values(), target, size, value);
+    reserveFits(call.hypervisor, target, size, value);
   if (!fits) return HvStatus.PROPERTY_VALUE_OUT_OF_RANGE;
 
+  if (code === PartitionProperty.DebugChannelId) {
+    const transport = call.hypervisor.debugTransport;
+    const session = target.parts.get(DEBUG_SESSION);
+    if (transport !== undefined && !session.assign(transport, Number(value & 0xffffn))) {
+      return HvStatus.INSUFFICIENT_MEMORY;
+    }
+  }
   target.setProperty(code, value);
   if (code === PartitionProperty.EmulatedTimerPeriod || code === PartitionProperty.EmulatedTimerControl) {
     target.parts.get(PERIODIC_TIMER).configure();

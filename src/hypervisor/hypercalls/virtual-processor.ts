@@ -11,7 +11,7 @@ import type { HypercallCall, HypercallImplementation } from '../hypercall-call.t
 import type { HypercallEntry } from '../hypercall-request.ts';
 import { childOf, childOrSelf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
-import { proximityIsValid } from '../proximity-domain.ts';
+import { placementAt } from '../proximity-domain.ts';
 import { writeRegister } from '../register-access.ts';
 import { VirtualProcessor } from '../virtual-processor.ts';
 import { MAXIMUM_VIRTUAL_PROCESSORS } from '../virtual-processor-limits.ts';
@@ -35,14 +35,16 @@ function createVp(call: HypercallCall): number {
   if (index >= MAXIMUM_VIRTUAL_PROCESSORS || partition.virtualProcessors.has(index)) {
     return HvStatus.INVALID_VP_INDEX;
   }
-  if (!proximityIsValid(call, 16)) return HvStatus.INVALID_PARAMETER;
+  const placement = placementAt(call, 16);
+  if (placement === undefined) return HvStatus.INVALID_PARAMETER;
   if (call.u64(24) !== 0n) return HvStatus.INVALID_PARAMETER;
   const reserve = partition.property(PartitionProperty.CpuReserve);
   const count = partition.virtualProcessors.size + 1;
-  if (!reserveFits(call.hypervisor.partitions.values(), partition, count, reserve)) {
+  if (!reserveFits(call.hypervisor, partition, count, reserve)) {
     return HvStatus.OPERATION_DENIED;
   }
-  const vp = VirtualProcessor.create(partition, index, entryOf(call));
+  const create = () => VirtualProcessor.create(partition, index, entryOf(call));
+  const vp = partition.pool.within(placement, create);
   if (vp === 'insufficient-memory') return HvStatus.INSUFFICIENT_MEMORY;
   return vp === 'no-resources' ? HvStatus.NO_RESOURCES : HvStatus.SUCCESS;
 }

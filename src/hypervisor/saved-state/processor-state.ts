@@ -34,7 +34,8 @@ export function saveProcessor(processor: Processor, memory: PhysicalMemory): Sta
     rip: processor.getRip(),
     rflags: processor.getRflags(),
     cr0: processor.getControl(0),
-    efer: processor.getMsr(MSR.EFER) ?? 0n,
+    // LMA follows from LME and CR0.PG.
+    efer: (processor.getMsr(MSR.EFER) ?? 0n) & ~EFER_LMA,
     xcr0: processor.getXcr0(),
     interruptShadow: processor.interruptShadow,
     floatingPoint: processor.saveFloatingPoint(),

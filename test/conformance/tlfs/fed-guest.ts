@@ -244,6 +244,20 @@ export class FedGuest implements Parent {
     };
   }
 
+  /** A hypercall whose parameters are GPAs that mean nothing, or registers, as they are. */
+  callAt(control: number | bigint, input: bigint, output: bigint): Answer {
+    if (!this.tryCallAt(control, input, output)) throw new Error(`partition ${this.id} is suspended`);
+    const { result } = this;
+    const status = Number(result & 0xffffn);
+    this.#host.observe(Number(BigInt(control) & 0xffffn), status);
+    return { status, reps: Number((result >> 32n) & 0xfffn), output: new DataView(new ArrayBuffer(0)) };
+  }
+  /** The same; false: the call suspended the processor. */
+  tryCallAt(control: number | bigint, input: bigint, output: bigint): boolean {
+    this.give(OrderKind.Hypercall, control, input, output);
+    return this.finish();
+  }
+
   #output(options: CallOptions, outputGpa: number, bytes: Uint8Array, mailbox: number): Uint8Array {
     if (options.fast !== true) {
       const at = this.#address(Math.floor(outputGpa / PAGE)) + (outputGpa % PAGE);

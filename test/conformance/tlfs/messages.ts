@@ -285,6 +285,32 @@ export const MESSAGE_CLAIMS: readonly MessageClaim[] = [
       return { received: receive(s.parent), expected: expected.u16(56, 6).machineState().bytes };
     },
   },
+  {
+    message: 'EventLogBuffersComplete',
+    claim: 'a flush of the event log, to the root',
+    show: (s) => {
+      const { rootGuest } = s;
+      const fast = { fast: true };
+      const first = 1n | (1n << 32n);
+      must(rootGuest, C.InitializeEventLogBufferGroup, [1n | (2n << 32n), first, 0, 0]);
+      must(rootGuest, C.CreateEventLogBuffer, [first, 0], fast);
+      must(rootGuest, C.MapEventLogBuffer, [first]);
+      // Hypercalls are events.
+      must(rootGuest, C.SetEventLogGroupSources, [1, 0xffff_ffff_ffff_ffffn], fast);
+      must(rootGuest, C.GetPartitionId, []);
+      const before = s.machine.messages.length;
+      must(rootGuest, C.FlushEventLogBuffer, [first], fast);
+      must(rootGuest, C.SetEventLogGroupSources, [1, 0], fast);
+      s.machine.run(() => s.machine.messages.length > before, 1000);
+      const message = s.machine.messages[before];
+      if (message === undefined) throw new Error('no message came');
+      const expected = new Expected(s, rootGuest, Type.EventLogBuffersComplete, 8)
+        .u64(8, 0n)
+        .u32(16, 1)
+        .u32(20, 1);
+      return { received: new Uint8Array(message.buffer), expected: expected.bytes };
+    },
+  },
 ];
 
 export const IMPOSSIBLE_MESSAGES: readonly ImpossibleMessage[] = [

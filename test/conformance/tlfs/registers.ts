@@ -66,7 +66,8 @@ const VALUES: Record<string, readonly [bigint, bigint] | undefined> = {
   MtrrFix16kA0000: [0n, 0n],
   MtrrFix4kC0000: [0x0505_0505_0505_0505n, 0n],
   VpRuntime: undefined,
-  Hypercall: [0x7001n, 0n],
+  // Without an identity, the page can't be enabled.
+  Hypercall: [0x7000n, 0n],
   GuestOsId: [0x8100_0000_0001_0000n, 0n],
   VpIndex: undefined,
   TimeRefCount: undefined,

@@ -10,6 +10,8 @@
 import { HypercallCode } from '../../../src/hvdef/hypercalls.ts';
 import { ALL_PRIVILEGES, ROOT_ONLY_PRIVILEGES } from '../../../src/hvdef/privileges.ts';
 import { RegisterName } from '../../../src/hvdef/registers.ts';
+import { HvStatus } from '../../../src/hvdef/status.ts';
+import { DebugTransport } from '../../../src/hypervisor/debug-session.ts';
 import { SPN_MASK } from '../../../src/hypervisor/gpa-map.ts';
 import { writeRegister } from '../../../src/hypervisor/register-access.ts';
 import { VirtualProcessor } from '../../../src/hypervisor/virtual-processor.ts';
@@ -31,27 +33,40 @@ export const NOBODY = 0xbad_0bad;
 
 export interface SceneOptions {
   staticBlockLength?: number;
+  /** No connection to a debugger. */
+  withoutDebugger?: boolean;
 }
 
 export class Scene implements FeedHost {
   readonly machine: TestMachine;
   readonly memory;
   /** `code:status` of everything that guest code was answered. */
-  readonly observed: Set<string>;
+  readonly observed = new Set<string>();
+  /** Calls that guest code found to exist. */
+  readonly reached = new Set<number>();
   readonly root: Parent;
+  readonly #options: SceneOptions;
   readonly #guests = new Map<string, FedGuest>();
   #rootGuest: FedGuest | undefined;
 
-  constructor(observed: Set<string>, options: SceneOptions = {}) {
-    this.observed = observed;
-    const { staticBlockLength } = options;
+  constructor(options: SceneOptions = {}) {
+    const { staticBlockLength, withoutDebugger } = options;
+    this.#options = options;
     this.machine = new TestMachine({
       megabytes: 64,
       processors: 24,
       ...(staticBlockLength === undefined ? {} : { staticBlockLength }),
+      ...(withoutDebugger === true ? {} : { debugTransport: new DebugTransport() }),
     });
     this.memory = this.machine.booted.surface.memory;
     this.root = rootParent(this.machine);
+  }
+
+  /** Another machine, without a connection to a debugger, whose answers count here. */
+  withoutDebugger(): Scene {
+    const other = new Scene({ ...this.#options, withoutDebugger: true });
+    other.observe = (code, status) => this.observe(code, status);
+    return other;
   }
 
   get hypervisor() {
@@ -60,6 +75,7 @@ export class Scene implements FeedHost {
 
   observe(code: number, status: number): void {
     this.observed.add(`${code}:${status}`);
+    if (status !== HvStatus.INVALID_HYPERCALL_CODE) this.reached.add(code);
   }
   processorOf(partition: bigint, index: number): VirtualProcessor {
     const vp = this.hypervisor.partitions.get(Number(partition))?.virtualProcessors.get(index);

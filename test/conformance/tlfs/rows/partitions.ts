@@ -84,6 +84,8 @@ export const partitionRows: RowClaim[] = [
       must(s.parent, C.SetPartitionProperty, [s.child(), P.DebugChannelId, 0x1234]);
       return s.parent.call(C.SetPartitionProperty, [s.child(), P.DebugChannelId, 0x1234]);
     }),
+    row('INSUFFICIENT_MEMORY', "the child's pool has no pages for a debug channel", (s) =>
+      s.parent.call(C.SetPartitionProperty, [s.child(1), P.DebugChannelId, 0x4321])),
     row('INVALID_PARAMETER', 'the privileges have an undefined bit', (s) =>
       s.parent.call(C.SetPartitionProperty, [s.child(), P.PrivilegeFlags, 1n << 63n])),
   ]),
@@ -113,10 +115,5 @@ export const impossiblePartitionRows: ImpossibleRow[] = [
     call: 'InitializePartition',
     status: 'NO_RESOURCES',
     reason: 'initialization takes one page of the pool and nothing else',
-  },
-  {
-    call: 'SetPartitionProperty',
-    status: 'INSUFFICIENT_MEMORY',
-    reason: 'no property takes pages: the virtual TLB, which could, has its page count fixed at 0',
   },
 ];
