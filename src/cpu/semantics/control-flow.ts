@@ -123,7 +123,6 @@ export const controlFlow: Record<string, Semantics> = {
   jmpf: farPointer(Operation.JumpFar),
   callf: farPointer(Operation.CallFar),
   retf: far(Operation.ReturnFar),
-  iret: far(Operation.InterruptReturn),
   int: far(Operation.SoftwareInterrupt),
   int3: far(Operation.Breakpoint),
   int1: far(Operation.DebugTrap),

@@ -5,6 +5,7 @@ import { bitOperations } from './bits.ts';
 import { controlFlow } from './control-flow.ts';
 import { dataMovement } from './data-movement.ts';
 import { flagInstructions } from './flag-instructions.ts';
+import { privilegeChanges } from './privilege-changes.ts';
 import { shifts } from './shifts.ts';
 import { sseArithmetic } from './sse-arithmetic.ts';
 import { sseCompare } from './sse-compare.ts';
@@ -29,6 +30,7 @@ export const semantics: Readonly<Record<string, Semantics>> = {
   ...strings,
   ...flagInstructions,
   ...system,
+  ...privilegeChanges,
   ...x87,
   ...mmxAwareAll({ ...vectorMove, ...vectorInteger, ...vectorShift, ...vectorShuffle, ...sseConvert }),
   ...sseArithmetic,

@@ -172,8 +172,6 @@ export const system: Record<string, Semantics> = {
   hlt: plain(Operation.Halt),
   vmcall: plain(Operation.Hypercall),
   vmmcall: plain(Operation.Hypercall),
-  syscall: plain(Operation.Syscall),
-  sysret: plain(Operation.Sysret),
   sysenter: plain(Operation.Sysenter),
   sysexit: plain(Operation.Sysexit),
   swapgs,
