@@ -50,6 +50,8 @@ interface Block {
   mode: number;
   record: number;
   count: number;
+  /** Table slot of the region that the record enters; -1 for a block of records. */
+  region: number;
 }
 interface CodePage {
   blocks: Block[];
@@ -69,6 +71,8 @@ export class BlockDecoder implements CodeHolder {
   private readonly crossing = new Uint8Array(32);
   /** Called when everything is forgotten. */
   onFlush: (() => void) | undefined;
+  /** Called when a store to its code has dropped the region in a table slot. */
+  onRegionDropped: ((tableSlot: number, spn: number) => void) | undefined;
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 
@@ -289,7 +293,7 @@ export class BlockDecoder implements CodeHolder {
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
     const page = this.noteCodePage(Math.floor(spa / 4096));
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    page.blocks.push({ slot, spa, mode, record, count: 1 });
+    page.blocks.push({ slot, spa, mode, record, count: 1, region: tableSlot });
     for (const { from, to } of extents) markGranules(page, from, Math.min(to, 4096));
   }
 
@@ -302,7 +306,8 @@ export class BlockDecoder implements CodeHolder {
     this.view.setUint32(slot + 8, record, true);
     const spn = Math.floor(spa / 4096);
     const page = this.noteCodePage(spn);
-    const block = { slot, spa, mode, record, count: (this.cursor - record) >> R.RECORD_SHIFT };
+    const count = (this.cursor - record) >> R.RECORD_SHIFT;
+    const block = { slot, spa, mode, record, count, region: -1 };
     page.blocks.push(block);
     markGranules(page, spa % 4096, Math.min(endOffset, 4096));
     if (endOffset > 4096) {
@@ -350,6 +355,7 @@ export class BlockDecoder implements CodeHolder {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
+      if (block.region >= 0) this.onRegionDropped?.(block.region, spn);
     }
     this.pages.delete(spn);
   }

@@ -47,7 +47,7 @@ import {
 import { ProcessorState } from './state.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
-import { RegionCache } from './translator/region-cache.ts';
+import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
 
 let compiled: WebAssembly.Module | undefined;
 /** The interpreter is the same for all processors: built and compiled once a process. */
@@ -62,14 +62,14 @@ const USES_STACK = new Set('push pop call callf ret retf enter leave pushf popf 
 const CODE_SIZES = [16, 32, 64] as const;
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
-/** Instructions between two samples for the translator. */
-const STRETCH = 20_000;
 
 export interface ProcessorOptions {
   /** Runs code through the static stage in blocks of at most so many instructions, instead of the interpreter. */
   staticBlockLength?: number;
   /** Which code is translated to regions: what turns out hot (the default), all from its first execution, none. */
   translate?: 'hot' | 'always' | 'never';
+  /** What counts as hot; for tests that want it sooner. */
+  hotAfter?: HotThreshold;
   /** Called when the processor is released: its area may be used again. */
   released?: () => void;
 }
@@ -94,6 +94,8 @@ class WasmProcessor implements Processor {
   private readonly exports: InterpreterExports;
   private regions: RegionCache | undefined;
   private readonly translate: 'hot' | 'always' | 'never';
+  /** Instructions between two samples for the translator. */
+  private readonly stretch: number;
   /** How run() executes: the interpreter, or blocks of the static stage. */
   private readonly execute: () => Exit;
   private readonly released: (() => void) | undefined;
@@ -122,7 +124,9 @@ class WasmProcessor implements Processor {
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
     this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
-    const { exports, staticBlocks } = this.instantiate(options.staticBlockLength);
+    const hotAfter = options.hotAfter ?? HOT_AFTER;
+    this.stretch = hotAfter.stretch;
+    const { exports, staticBlocks } = this.instantiate(options.staticBlockLength, hotAfter);
     this.exports = exports;
     this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
@@ -130,7 +134,10 @@ class WasmProcessor implements Processor {
     this.reset();
   }
 
-  private instantiate(staticBlockLength: number | undefined): {
+  private instantiate(
+    staticBlockLength: number | undefined,
+    hotAfter: HotThreshold,
+  ): {
     exports: InterpreterExports;
     staticBlocks: StaticExecutor | undefined;
   } {
@@ -164,8 +171,7 @@ class WasmProcessor implements Processor {
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;
-    this.regions = new RegionCache(this.memory, this.decoder, imports, table);
-    this.decoder.onFlush = () => this.regions?.reset();
+    this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter);
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();
@@ -198,7 +204,7 @@ class WasmProcessor implements Processor {
   private runStretches(maxInstructions: number): Exit {
     const { state } = this;
     for (let left = maxInstructions; ; ) {
-      const budget = Math.min(left, this.translate === 'hot' ? STRETCH : MAX_BUDGET);
+      const budget = Math.min(left, this.translate === 'hot' ? this.stretch : MAX_BUDGET);
       state.set32(S.BUDGET, budget);
       const reason = this.execute();
       const done = budget - state.get32(S.BUDGET);
@@ -229,6 +235,8 @@ class WasmProcessor implements Processor {
 
   private decodeBlock(spa: number): number {
     const mode = this.state.get32(S.MODE);
+    // Here no block is running that a flush could pull away.
+    if (this.regions?.isFull) this.decoder.flush();
     const record = this.decoder.decode(spa, mode, () => {
       const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
       const next = (linear & ~0xfffn) + 4096n;

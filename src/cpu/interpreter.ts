@@ -20,6 +20,7 @@ import {
   TLB_EXECUTE,
   TLB_SIZE,
 } from './logical-processor-area.ts';
+import { defineLongModeDelivery } from './long-mode-delivery.ts';
 import { Operation } from './microcode/operations.ts';
 import { Mode } from './mode.ts';
 import { EXIT_MARK, NO_ADDRESS, tlbEntry } from './paging.ts';
@@ -362,6 +363,7 @@ export function buildInterpreter(): Uint8Array {
     new InterpreterBuilder(f, runtime, coldSignature, regionSignature).build(),
   );
   const { imports: _, ...shared } = runtime;
-  for (const fn of [run, ...Object.values(shared)]) m.export(fn);
+  const deliverLong = defineLongModeDelivery(m, runtime.prepare, runtime.commit);
+  for (const fn of [run, deliverLong, ...Object.values(shared)]) m.export(fn);
   return m.finish();
 }

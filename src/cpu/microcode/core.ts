@@ -15,6 +15,7 @@ export interface InterpreterExports {
   prepare(state: number, va: bigint, size: number, access: number, user: number): number;
   commit(state: number, host: number, size: number): void;
   flushVirtual(state: number): void;
+  deliverLong(state: number, vector: number, error: number, addedFlags: number): number;
   walk(state: number, va: bigint, access: number, user: number): number;
 }
 
@@ -44,6 +45,11 @@ export class Core {
   host(va: bigint, size: number, access: number, user: boolean): number | undefined {
     const host = this.exports().prepare(this.state.address, va, size, access, user ? 1 : 0);
     return host === NO_ADDRESS ? undefined : host >>> 0;
+  }
+
+  /** The common case of long mode (cpu/long-mode-delivery.ts); false with nothing done if this is another. */
+  deliverLong(vector: number, error: number | undefined, addedFlags: number): boolean {
+    return this.exports().deliverLong(this.state.address, vector, error ?? -1, addedFlags) !== 0;
   }
 
   commit(host: number, size: number): void {

@@ -281,14 +281,17 @@ export function deliver(core: Core, vector: number, cause: Cause, error?: number
     endDebugTraps(core, vector, cause);
     return true;
   }
+  // RF is set in the image that faults push, so that a breakpoint does not hit twice.
+  const faulting =
+    cause === 'exception' && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF;
+  const addedFlags = faulting ? FLAG.RF : 0;
+  const ordinary = cause !== 'software' && vector !== VECTOR.DB;
+  if (ordinary && core.deliverLong(vector, error, addedFlags)) return true;
   const gate = readGate(core, vector, cause);
   if (!gate) return false;
   const cs = readHandlerSegment(core, gate, cause);
   if (!cs) return false;
-  // RF is set in the image that faults push, so that a breakpoint does not hit twice.
-  const faulting =
-    cause === 'exception' && vector !== VECTOR.DB && vector !== VECTOR.BP && vector !== VECTOR.OF;
-  const rflags = state.rflags | (faulting ? FLAG.RF : 0);
+  const rflags = state.rflags | addedFlags;
   const run = state.longMode ? deliver64 : deliverLegacy;
   if (!run(core, gate, cs, error, rflags)) return false;
   endDebugTraps(core, vector, cause);

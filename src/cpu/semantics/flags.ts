@@ -98,29 +98,32 @@ export const setCarry = (s: Stage, cf: Value): void => {
   setCarryOverflow(s, cf, overflow);
 };
 
+/** Whoever reads fields of the state page: a stage, or generated code beside the instructions. */
+export type StateReader = Pick<Stage, 'f' | 'field'>;
+
 // Reading: each an i32, 0 or 1.
 
-export const carryFlag = (s: Stage): Value => i32.shrU(s.field('i32', FLAG_AUX), i32.const(31));
-export const overflowFlag = (s: Stage): Value => {
+export const carryFlag = (s: StateReader): Value => i32.shrU(s.field('i32', FLAG_AUX), i32.const(31));
+export const overflowFlag = (s: StateReader): Value => {
   const aux = s.f.let(s.field('i32', FLAG_AUX));
   return i32.shrU(i32.xor(aux, i32.shl(aux, i32.const(1))), i32.const(31));
 };
-export const zeroFlag = (s: Stage): Value => i64.eqz(s.field('i64', FLAG_RESULT));
-export const signFlag = (s: Stage): Value =>
+export const zeroFlag = (s: StateReader): Value => i64.eqz(s.field('i64', FLAG_RESULT));
+export const signFlag = (s: StateReader): Value =>
   i32.xor(
     i32.wrap(i64.shrU(s.field('i64', FLAG_RESULT), i64.const(63))),
     i32.and(s.field('i32', FLAG_AUX), i32.const(1)),
   );
-export const parityFlag = (s: Stage): Value => {
+export const parityFlag = (s: StateReader): Value => {
   const correction = i32.shrU(s.field('i32', FLAG_AUX), i32.const(8));
   const low = i32.and(i32.xor(i32.wrap(s.field('i64', FLAG_RESULT)), correction), i32.const(0xff));
   return i32.eqz(i32.and(i32.popcnt(low), i32.const(1)));
 };
-export const adjustFlag = (s: Stage): Value =>
+export const adjustFlag = (s: StateReader): Value =>
   i32.and(i32.shrU(s.field('i32', FLAG_AUX), i32.const(3)), i32.const(1));
 
 const not = (value: Value): Value => i32.eqz(value);
-const less = (s: Stage): Value => i32.xor(s.f.let(signFlag(s)), overflowFlag(s));
+const less = (s: StateReader): Value => i32.xor(s.f.let(signFlag(s)), overflowFlag(s));
 
 /** Condition codes by the suffix of Jcc, SETcc, CMOVcc. */
 export const CONDITION: Record<string, (s: Stage) => Value> = {
@@ -143,7 +146,7 @@ export const CONDITION: Record<string, (s: Stage) => Value> = {
 };
 
 /** The six arithmetic flags in their RFLAGS places, i32. */
-export function packArithmetic(s: Stage): Value {
+export function packArithmetic(s: StateReader): Value {
   const at = (flag: Value, bit: number): Value => i32.shl(flag, i32.const(bit));
   return i32.or(
     i32.or(i32.or(carryFlag(s), at(parityFlag(s), 2)), i32.or(at(adjustFlag(s), 4), at(zeroFlag(s), 6))),
@@ -152,7 +155,7 @@ export function packArithmetic(s: Stage): Value {
 }
 
 /** All of RFLAGS' low 32 bits. */
-export const packFlags = (s: Stage): Value => i32.or(packArithmetic(s), s.field('i32', FLAGS_SYSTEM));
+export const packFlags = (s: StateReader): Value => i32.or(packArithmetic(s), s.field('i32', FLAGS_SYSTEM));
 
 /** Sets the arithmetic flags from their RFLAGS places (i32). */
 export function unpackArithmetic(s: Stage, value: Value): void {

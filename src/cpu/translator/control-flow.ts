@@ -55,7 +55,8 @@ function reversePostorder(region: Region): FlowNode[] {
       isMerge: false,
     };
     byOffset.set(offset, node);
-    for (const target of new Set(targetsOf(region.blocks.get(offset)!.end))) {
+    // A branch to what follows it is two edges: counted once, code behind a chain of them would double each time.
+    for (const target of targetsOf(region.blocks.get(offset)!.end)) {
       if (!region.blocks.has(target)) continue;
       const next = byOffset.get(target) ?? visit(target);
       node.successors.push(next);

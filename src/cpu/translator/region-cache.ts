@@ -2,7 +2,11 @@
  * Which code is translated, and when. The processor's run is cut into short stretches; where one ends, code is
  * likely hot: a block met there often enough becomes the entry of a region. Its first record then enters the
  * region instead; dropping the code (a store to its bytes) makes that record stale like any other, and the
- * region with it.
+ * region with it: its table slot is emptied and used again.
+ *
+ * Code that is rewritten again and again would be translated again and again: each region that a page loses
+ * doubles the samples that its next one needs. When all slots are taken, all decoded and translated code is
+ * forgotten and what is hot comes back by itself.
  */
 import { ModuleBuilder } from '../../support/wasm/module-builder.ts';
 import type { BlockDecoder } from '../block-decoder.ts';
@@ -15,10 +19,20 @@ import { findRegion } from './region.ts';
 import { translateRegion } from './translate.ts';
 
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
-/** Times a block must be met at the end of a stretch. */
-const HOT_SAMPLES = 3;
 /** Regions shorter than this gain nothing. */
 const SHORTEST_REGION = 3;
+/** The longest wait for a page that keeps losing regions: 2^10 times the usual samples. */
+const MOST_DOUBLINGS = 10;
+const MOST_REMEMBERED = 10_000;
+
+/** When code counts as hot. */
+export interface HotThreshold {
+  /** Instructions between two samples. */
+  stretch: number;
+  /** Times a block must be met at the end of a stretch. */
+  samples: number;
+}
+export const HOT_AFTER: HotThreshold = { stretch: 20_000, samples: 3 };
 
 export interface RegionStatistics {
   regions: number;
@@ -32,7 +46,14 @@ export class RegionCache {
   private readonly decoder: BlockDecoder;
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
+  private readonly hotSamples: number;
+  /** By record: how often it was met, and what cannot be translated. */
   private readonly samples = new Map<number, number>();
+  private readonly refused = new Set<number>();
+  /** By page: regions lost to stores. */
+  private readonly losses = new Map<number, number>();
+  /** Slots below `nextSlot` that are empty again. */
+  private readonly freeSlots: number[] = [];
   private nextSlot = 0;
 
   constructor(
@@ -40,46 +61,66 @@ export class RegionCache {
     decoder: BlockDecoder,
     imports: WebAssembly.Imports,
     table: WebAssembly.Table,
+    hotAfter: HotThreshold = HOT_AFTER,
   ) {
     this.memory = memory;
     this.decoder = decoder;
     this.imports = imports;
     this.table = table;
+    this.hotSamples = hotAfter.samples;
+    decoder.onFlush = () => this.reset();
+    decoder.onRegionDropped = (slot, spn) => this.dropped(slot, spn);
   }
 
-  /** A stretch ended at host address `spa` in `mode`. */
+  /** Regions that exist now. */
+  get size(): number {
+    return this.nextSlot - this.freeSlots.length;
+  }
+  /** No slot is left: the decoder must be flushed, when no decoded block is running. */
+  get isFull(): boolean {
+    return this.size >= REGION_SLOTS;
+  }
+
+  /** A stretch ended at host address `spa` in `mode`; no guest code is running. */
   sample(spa: number, mode: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap) || this.nextSlot >= REGION_SLOTS) return;
+    if (mode & (Mode.Shadow | Mode.Trap)) return;
+    if (this.isFull) this.decoder.flush();
     const record = this.decoder.recordOf(spa, mode);
-    if (record === 0 || this.decoder.isRegion(record)) return;
+    if (record === 0 || this.decoder.isRegion(record) || this.refused.has(record)) return;
     const count = (this.samples.get(record) ?? 0) + 1;
+    if (this.samples.size > MOST_REMEMBERED) this.samples.clear();
     this.samples.set(record, count);
-    if (count < HOT_SAMPLES) return;
+    if (count < this.samplesNeeded(Math.floor(spa / 4096))) return;
     this.samples.delete(record);
-    if (this.samples.size > 10_000) this.samples.clear();
-    this.translate(spa, mode, record);
+    if (this.translate(spa, mode, record, SHORTEST_REGION)) return;
+    if (this.refused.size > MOST_REMEMBERED) this.refused.clear();
+    this.refused.add(record);
+  }
+
+  private samplesNeeded(spn: number): number {
+    return this.hotSamples * 2 ** Math.min(this.losses.get(spn) ?? 0, MOST_DOUBLINGS);
   }
 
   /** Translates at once, however short: for tests that force it. */
   translateNow(spa: number, mode: number, record: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap) || this.nextSlot >= REGION_SLOTS) return;
+    if (mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
     this.translate(spa, mode, record, 1);
   }
 
-  private translate(spa: number, mode: number, record: number, shortest = SHORTEST_REGION): void {
+  private translate(spa: number, mode: number, record: number, shortest: number): boolean {
     const started = performance.now();
     const page = spa - (spa % 4096);
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
     const region = findRegion(this.memory.bytes, page, spa - page, code, mode);
-    if (!region || region.instructionCount < shortest) return;
+    if (!region || region.instructionCount < shortest) return false;
     const m = new ModuleBuilder();
     const runtime = importRuntime(m);
     const ref = translateRegion(m, 'region', region, { runtime, mode, entryRecord: record });
-    if (!ref) return;
+    if (!ref) return false;
     m.export(ref);
     const module = new WebAssembly.Module(m.finish(false) as Uint8Array<ArrayBuffer>);
     const instance = new WebAssembly.Instance(module, this.imports);
-    const slot = FIRST_REGION_SLOT + this.nextSlot++;
+    const slot = FIRST_REGION_SLOT + (this.freeSlots.pop() ?? this.nextSlot++);
     this.table.set(slot, instance.exports.region);
     const extents = [...region.blocks.values()].map((block) => {
       const last = block.instructions.at(-1)!;
@@ -89,11 +130,23 @@ export class RegionCache {
     this.statistics.regions++;
     this.statistics.instructions += region.instructionCount;
     this.statistics.milliseconds += performance.now() - started;
+    return true;
   }
 
-  /** Forgets everything; the decoder was flushed. */
-  reset(): void {
+  /** The region may still be running: what runs stays alive, only its slot is given up. */
+  private dropped(slot: number, spn: number): void {
+    this.table.set(slot, null);
+    this.freeSlots.push(slot - FIRST_REGION_SLOT);
+    if (this.losses.size > MOST_REMEMBERED) this.losses.clear();
+    this.losses.set(spn, (this.losses.get(spn) ?? 0) + 1);
+  }
+
+  /** Forgets all regions; the decoder was flushed. */
+  private reset(): void {
+    for (let slot = 0; slot < this.nextSlot; slot++) this.table.set(FIRST_REGION_SLOT + slot, null);
     this.samples.clear();
+    this.refused.clear();
+    this.freeSlots.length = 0;
     this.nextSlot = 0;
   }
 }

@@ -208,20 +208,19 @@ export class RegionStage extends StaticStage {
     this.locals.fill(this.state, everything);
     f.if(i32.eq(status, i32.const(Status.Leave)), () => this.leave());
     f.if(i32.eq(status, i32.const(Status.Jumped)), () => this.jump(loads.i64(this.state, S.RIP)));
+    this.noteStale();
   }
 
-  // Stores to the region's own code
+  // Stores to the region's own code, by microcode too (ENTER, FSAVE)
 
-  override withWritable(va: Value, bytes: number, body: (host: Value) => void): void {
-    super.withWritable(va, bytes, body);
-    this.touchedCode = true;
-  }
-  override withWritableRun(va: Value, size: Value, body: (host: Value) => void): void {
-    super.withWritableRun(va, size, body);
-    this.touchedCode = true;
-  }
   protected override finishSlowStore(host: Value, size: Value): void {
     super.finishSlowStore(host, size);
+    this.noteStale();
+  }
+
+  /** The entry record no longer enters this region once a byte of its code has been written. */
+  private noteStale(): void {
+    this.touchedCode = true;
     const handler = loads.i32_16u(i32.const(this.entryRecord), 0);
     this.f.set(
       this.locals.stale,

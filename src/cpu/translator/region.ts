@@ -45,6 +45,8 @@ export interface Region {
 
 const MAX_BLOCKS = 48;
 const MAX_INSTRUCTIONS = 400;
+/** Blocks that begin inside others' instructions may decode the same bytes several times; together no more than this. */
+const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);
 /** Semantics that need the interpreter's own surroundings, or change what a region relies on. */
 const EXCLUDED = new Set('cli sti popf hlt cpuid'.split(' '));
@@ -110,7 +112,7 @@ class RegionDecoder {
     let instructionCount = 0;
     let endOffset = 0;
     for (const start of starts) {
-      const block = this.block(start, starts);
+      const block = this.block(start, starts, Math.max(1, MOST_DECODED - instructionCount));
       blocks.set(start, block);
       instructionCount += block.instructions.length;
       const last = block.instructions.at(-1)!;
@@ -151,12 +153,13 @@ class RegionDecoder {
     return starts;
   }
 
-  private block(start: number, starts: ReadonlySet<number>): RegionBlock {
+  /** The block at `start`, of at most `most` instructions. */
+  private block(start: number, starts: ReadonlySet<number>, most: number): RegionBlock {
     const instructions: RegionInstruction[] = [];
     let offset = start;
     for (;;) {
       const at = this.at(offset);
-      if (!at || (instructions.length >= MAX_INSTRUCTIONS && instructions.length > 0))
+      if (!at || instructions.length >= most)
         return { offset: start, instructions, end: { kind: 'outside', offset } };
       if (offset !== start && starts.has(offset))
         return { offset: start, instructions, end: { kind: 'fall', offset } };
