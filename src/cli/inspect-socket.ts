@@ -50,7 +50,8 @@ export function serveInspection(describe: () => unknown, save?: SaveService): { 
       socket.on('data', (part: string) => {
         if (line.includes('\n') || line.length > LONGEST_REQUEST) return;
         line += part;
-        if (line.includes('\n')) answer(line.trimEnd(), describe, save, (value) => socket.end(JSON.stringify(value)));
+        if (line.includes('\n'))
+          answer(line.trimEnd(), describe, save, (value) => socket.end(JSON.stringify(value)));
       });
     });
     server.on('error', () => {});
@@ -120,7 +121,9 @@ export function askMachine(pid: number): Promise<unknown> {
 
 /** Why the machine was not saved; undefined when it was. */
 export async function askToSave(pid: number, order: SaveOrder): Promise<string | undefined> {
-  const { problem } = (await ask(pid, `save ${JSON.stringify(order)}`, SAVE_TIMEOUT_MS)) as { problem?: string };
+  const { problem } = (await ask(pid, `save ${JSON.stringify(order)}`, SAVE_TIMEOUT_MS)) as {
+    problem?: string;
+  };
   return problem;
 }
 

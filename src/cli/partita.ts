@@ -33,7 +33,7 @@ async function main(parameters: readonly string[]): Promise<number> {
 }
 
 /** Options of the machine by the name that `checkConfig` uses for them. */
-const OPTION_SUBJECTS = ['memory', 'vps', 'timeout', 'append', 'initrd', 'kernel', 'module'];
+const OPTION_SUBJECTS = ['memory', 'vps', 'numa', 'timeout', 'append', 'initrd', 'kernel', 'module'];
 
 try {
   process.exitCode = await main(process.argv.slice(2));

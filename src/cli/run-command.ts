@@ -4,6 +4,7 @@ import { readSavedMachine } from '../vm/saved-machine.ts';
 import type { NamedFile, VmConfig } from '../vm/vm-config.ts';
 import { describeOutcome, ExitStatus } from './exit-status.ts';
 import { RUN_HELP } from './help.ts';
+import { numaConfig } from './numa-option.ts';
 import { runMachine } from './run-machine.ts';
 import { parseRunOptions, type RunOptions } from './run-options.ts';
 import { summaryJson } from './summary-text.ts';
@@ -28,7 +29,8 @@ function configOf(options: RunOptions): VmConfig {
     const { memoryBytes, vpCount } = restore;
     const kernel = { name: file.name, bytes: new Uint8Array(0) };
     const { timeoutSeconds } = options;
-    return { kernel, modules: [], commandLine: '', memoryBytes, vpCount, timeoutSeconds, restore };
+    const numa = numaConfig(options.numa, memoryBytes);
+    return { kernel, modules: [], commandLine: '', memoryBytes, vpCount, numa, timeoutSeconds, restore };
   }
   return {
     kernel: readNamed('--kernel', options.kernel),
@@ -40,6 +42,7 @@ function configOf(options: RunOptions): VmConfig {
     commandLine: options.append,
     memoryBytes: options.memoryBytes,
     vpCount: options.vpCount,
+    numa: numaConfig(options.numa, options.memoryBytes),
     timeoutSeconds: options.timeoutSeconds,
   };
 }

@@ -1,6 +1,7 @@
 /** The command line of `partita run`, checked: every refusal names the option and what it would accept. */
 import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { memoryOfNuma, type NumaOption, parseNuma } from './numa-option.ts';
 import { UsageError } from './usage-error.ts';
 
 export type SerialTarget = { kind: 'stdio' } | { kind: 'file'; path: string } | { kind: 'none' };
@@ -18,6 +19,7 @@ export interface RunOptions {
   append: string;
   memoryBytes: number;
   vpCount: number;
+  numa?: NumaOption;
   modules: readonly ModuleOption[];
   serial: SerialTarget;
   trace?: string;
@@ -26,12 +28,15 @@ export interface RunOptions {
   help: boolean;
 }
 
+const DEFAULT_MEMORY_BYTES = 512 * 2 ** 20;
+
 const OPTIONS = {
   kernel: { type: 'string' },
   restore: { type: 'string' },
   initrd: { type: 'string' },
   append: { type: 'string', default: '' },
-  memory: { type: 'string', default: '512M' },
+  memory: { type: 'string' },
+  numa: { type: 'string' },
   vps: { type: 'string', default: '1' },
   module: { type: 'string', multiple: true, default: [] as string[] },
   serial: { type: 'string', default: 'stdio' },
@@ -51,13 +56,16 @@ export function parseRunOptions(parameters: readonly string[]): RunOptions {
       '--kernel FILE is required: a bzImage, or an ELF file with a PVH or Multiboot header',
     );
   }
+  const numa = values.numa === undefined ? undefined : parseNuma(values.numa, parseMemory);
+  const memory = values.memory === undefined ? memoryOfNuma(numa) : parseMemory(values.memory);
   return {
     restore: values.restore,
     kernel: values.kernel ?? '',
     initrd: values.initrd,
     append: values.append,
-    memoryBytes: parseMemory(values.memory),
+    memoryBytes: memory ?? DEFAULT_MEMORY_BYTES,
     vpCount: parseCount('--vps', values.vps),
+    numa,
     modules: values.module.map(parseModule),
     serial: parseSerial(values.serial),
     trace: values.trace,

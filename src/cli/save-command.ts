@@ -21,7 +21,8 @@ export async function saveCommand(parameters: readonly string[]): Promise<number
   if (positionals.length === 1 && running.length > 1) {
     throw new UsageError(`save: several machines run; choose one: ${running.join(' ')}`);
   }
-  if (!running.includes(pid)) throw new UsageError(`save ${positionals[0]}: no machine of yours runs in that process`);
+  if (!running.includes(pid))
+    throw new UsageError(`save ${positionals[0]}: no machine of yours runs in that process`);
   const problem = await askToSave(pid, { file: resolve(file), goOn: values.continue }).catch(firstSentence);
   if (problem !== undefined) throw new UsageError(`save ${file}: ${problem}`);
   return ExitStatus.Success;

@@ -85,8 +85,10 @@ const STATUSES: Partial<Record<HypercallName, string>> = {
 
 /** Answers that a table has nothing for, chosen here. */
 const CHOSEN: Partial<Record<HypercallName, string>> = {
-  // A preferred VP that does not exist.
-  SetPortProperty: 'INVALID_VP_INDEX',
+  // The restrictions ask for an active partition, the table has no row for it.
+  GetPortProperty: 'INVALID_PARTITION_STATE',
+  // The same, and a preferred VP that does not exist.
+  SetPortProperty: 'INVALID_PARTITION_STATE INVALID_VP_INDEX',
 };
 
 /** A row of a call's "Return Values" table. */

@@ -2,7 +2,7 @@
  * The synthetic MSRs as one table: number, name, who may touch them, and which privilege opens them. Everything
  * that asks what an MSR in 0x40000000..0x400001FF is (the dispatcher, the trace, tests) derives from it.
  *
- * Sources: TLFS 2.0a §3.6, §4.12, §6.2.3, §13.2.3, §14.6, §15.2..15.4; frequency, crash and
+ * Sources: TLFS 2.0a §3.6, §4.12, §6.2.3, §13.2.3, §14.6, §15.2..15.4, §21.3.3; frequency, crash and
  * VP assist MSRs from the current TLFS. The TSC invariant control MSR is left out on purpose: a guest that has
  * it prefers the bare TSC to the reference TSC page.
  */
@@ -31,6 +31,10 @@ export const SyntheticMsr = {
   Sint15: 0x4000_009f,
   Stimer0Config: 0x4000_00b0,
   Stimer3Count: 0x4000_00b7,
+  StatsPartitionRetail: 0x4000_00e0,
+  StatsPartitionInternal: 0x4000_00e1,
+  StatsVpRetail: 0x4000_00e2,
+  StatsVpInternal: 0x4000_00e3,
   GuestIdle: 0x4000_00f0,
   CrashP0: 0x4000_0100,
   CrashP4: 0x4000_0104,
@@ -67,6 +71,15 @@ const timers = Array.from({ length: 8 }, (_, index) =>
     'read-write',
     Privilege.AccessSyntheticTimerMsrs,
   ),
+);
+const statisticsPages = ['PARTITION_RETAIL', 'PARTITION_INTERNAL', 'VP_RETAIL', 'VP_INTERNAL'].map(
+  (name, index) =>
+    row(
+      SyntheticMsr.StatsPartitionRetail + index,
+      `HV_X64_MSR_STATS_${name}_PAGE`,
+      'read-write',
+      Privilege.AccessStatsMsr,
+    ),
 );
 const crashParameters = Array.from({ length: 5 }, (_, index) =>
   row(SyntheticMsr.CrashP0 + index, `HV_X64_MSR_CRASH_P${index}`, 'read-write', undefined, true),
@@ -109,6 +122,7 @@ export const SYNTHETIC_MSRS: readonly SyntheticMsrRow[] = [
   row(SyntheticMsr.Eom, 'HV_X64_MSR_EOM', 'read-write', Privilege.AccessSynicMsrs),
   ...sints,
   ...timers,
+  ...statisticsPages,
   row(SyntheticMsr.GuestIdle, 'HV_X64_MSR_GUEST_IDLE', 'read', Privilege.AccessGuestIdleMsr),
   ...crashParameters,
   row(SyntheticMsr.CrashCtl, 'HV_X64_MSR_CRASH_CTL', 'read-write', undefined, true),

@@ -35,7 +35,8 @@ class DebugBuffer {
 
   take(maximum: number): Uint8Array {
     const taken = new Uint8Array(Math.min(maximum, this.length));
-    for (let index = 0; index < taken.length; index++) taken[index] = this.#bytes[(this.#start + index) % PAGE_SIZE];
+    for (let index = 0; index < taken.length; index++)
+      taken[index] = this.#bytes[(this.#start + index) % PAGE_SIZE];
     this.#start = (this.#start + taken.length) % PAGE_SIZE;
     this.length -= taken.length;
     return taken;

@@ -35,13 +35,22 @@ export function logProcessor(log: EventSink, partition: number, vp: number, stat
 }
 
 /** A hypercall that the caller may not make. */
-export function logDenied(log: EventSink, { caller, callerVp, controlLow, controlHigh }: HypercallRequest): void {
+export function logDenied(
+  log: EventSink,
+  { caller, callerVp, controlLow, controlHigh }: HypercallRequest,
+): void {
   const input = (BigInt(controlHigh) << 32n) | BigInt(controlLow >>> 0);
   const status = BigInt(HvStatus.ACCESS_DENIED);
   log.report(SystemSource.Failure, EventLogEntry.Hypercall, contextOf(caller.id, callerVp), input, status);
 }
 
-export function logExit(log: EventSink, partition: number, vp: number, processor: Processor, exit: Exit): void {
+export function logExit(
+  log: EventSink,
+  partition: number,
+  vp: number,
+  processor: Processor,
+  exit: Exit,
+): void {
   const context = contextOf(partition, vp);
   const rip = processor.getRip();
   switch (exit) {
@@ -69,10 +78,22 @@ export function logExit(log: EventSink, partition: number, vp: number, processor
       log.diagnose(INTERCEPT, EventLogEntry.Halt, context, rip);
       return;
     case Exit.Memory:
-      log.diagnose(INTERCEPT, EventLogEntry.MemoryIntercept, context, rip, BigInt(processor.memoryExit.access));
+      log.diagnose(
+        INTERCEPT,
+        EventLogEntry.MemoryIntercept,
+        context,
+        rip,
+        BigInt(processor.memoryExit.access),
+      );
       return;
     case Exit.Exception:
-      log.diagnose(INTERCEPT, EventLogEntry.GuestException, context, rip, BigInt(processor.exceptionExit.vector));
+      log.diagnose(
+        INTERCEPT,
+        EventLogEntry.GuestException,
+        context,
+        rip,
+        BigInt(processor.exceptionExit.vector),
+      );
       return;
     case Exit.TripleFault:
       log.diagnose(INTERCEPT, EventLogEntry.GuestShutdown, context, rip);
@@ -82,7 +103,14 @@ export function logExit(log: EventSink, partition: number, vp: number, processor
 }
 
 export function logContextSwitch(log: EventSink, partition: number, vp: number): void {
-  log.diagnose(SCHEDULER, EventLogEntry.ContextSwitch, contextOf(partition, vp), BigInt(partition), BigInt(vp), 0n);
+  log.diagnose(
+    SCHEDULER,
+    EventLogEntry.ContextSwitch,
+    contextOf(partition, vp),
+    BigInt(partition),
+    BigInt(vp),
+    0n,
+  );
 }
 
 export function logSample(log: EventSink, partition: number, vp: number, processor: Processor): void {

@@ -14,13 +14,13 @@
 import { Access } from '../cpu/processor.ts';
 import {
   DiagnosticSource,
-  EVENT_LOG_INDEX_NONE,
-  EventLogBufferHeader as Header,
-  EventLogBufferState as State,
   EventLogEntryHeader as Entry,
+  EVENT_LOG_INDEX_NONE,
   EventLogMessage,
   EventLogTimeBasis,
   EventLogType,
+  EventLogBufferHeader as Header,
+  EventLogBufferState as State,
 } from '../hvdef/event-log.ts';
 import { MESSAGE_HEADER_SIZE, MessageType } from '../hvdef/messages.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
@@ -242,7 +242,11 @@ export class EventLogGroup {
   }
 
   inspect(): unknown {
-    const buffers = [...this.buffers.values()].map(({ index, state, nextOffset }) => ({ index, state, nextOffset }));
+    const buffers = [...this.buffers.values()].map(({ index, state, nextOffset }) => ({
+      index,
+      state,
+      nextOffset,
+    }));
     return { type: this.type, sources: `0x${this.sources.toString(16)}`, ...this.geometry, buffers };
   }
 }
@@ -275,7 +279,9 @@ export class EventLog implements EventSink {
   }
 
   get profiling(): boolean {
-    return ((this.#groups.get(EventLogType.LocalDiagnostics)?.sources ?? 0n) & DiagnosticSource.Profiler) !== 0n;
+    return (
+      ((this.#groups.get(EventLogType.LocalDiagnostics)?.sources ?? 0n) & DiagnosticSource.Profiler) !== 0n
+    );
   }
 
   diagnose(sources: bigint, entry: number, context: number, ...words: bigint[]): void {

@@ -7,8 +7,8 @@
  */
 import { Access } from '../cpu/processor.ts';
 import { PageMsrBit } from '../hvdef/msr.ts';
-import { type OverlayHost, OverlayRegister, pageNumber } from './overlay-register.ts';
 import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import { type OverlayHost, OverlayRegister, pageNumber } from './overlay-register.ts';
 
 /** The instruction that enters the hypervisor, then a near return. */
 const CODE = {

@@ -4,8 +4,9 @@
  *
  * Nothing ticks: the current count is computed from the time, and `nextDeadline` says when to call `expire`.
  */
-import { TSC_TICKS_PER_APIC_TICK } from './reference-time.ts';
+
 import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import { TSC_TICKS_PER_APIC_TICK } from './reference-time.ts';
 
 const LVT_MASKED = 1 << 16;
 export const TimerMode = { OneShot: 0, Periodic: 1, TscDeadline: 2 } as const;

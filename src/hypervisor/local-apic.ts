@@ -12,9 +12,10 @@
  * - A level-triggered fixed interrupt that is withdrawn clears every level request not yet accepted, because
  *   HvAssertVirtualInterrupt withdraws without naming a vector.
  */
+
+import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 import { LocalApicTimer } from './local-apic-timer.ts';
 import { VectorSet } from './local-apic-vectors.ts';
-import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 import type { EoiAssist } from './vp-assist-page.ts';
 
 export const DeliveryMode = {

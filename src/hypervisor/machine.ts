@@ -6,6 +6,7 @@ import type { PhysicalMemory, Processor, ProcessorHost } from '../cpu/processor.
 import type { PlatformProcessor } from '../hvdef/partition-property.ts';
 import type { EventSink } from './event-log-sink.ts';
 import type { LogicalProcessors } from './logical-processors.ts';
+import type { VirtualProcessorCore } from './partition.ts';
 import type { ProximityDomains } from './proximity-domain.ts';
 import type { SpaPageTable } from './spa-page-table.ts';
 import type { Trace } from './trace.ts';
@@ -20,6 +21,13 @@ export type CreateProcessor = (
 /** Time since the hypervisor started, in units of 100 ns with fractions; never runs backwards. The only clock there is. */
 export type Clock = () => number;
 
+/** What the statistics registers of a VP ask for (stats-registers.ts). */
+export interface OwnStatistics {
+  /** `register`: 0 and 1 for the partition, 2 and 3 for the VP. */
+  show(vp: VirtualProcessorCore, register: number, gpn: number): void;
+  hide(vp: VirtualProcessorCore, register: number): void;
+}
+
 export interface Machine {
   readonly memory: PhysicalMemory;
   readonly spaPages: SpaPageTable;
@@ -30,6 +38,7 @@ export interface Machine {
   readonly platform: PlatformProcessor;
   readonly logicalProcessors: LogicalProcessors;
   readonly eventLog: EventSink;
+  readonly statistics: OwnStatistics;
   /**
    * Byte address of `bytes` (rounded up to pages, zeroed) of the region that only the hypervisor uses, or -1
    * when it is used up. For what the TLFS doesn't charge to a partition: soft TLBs, decode caches.

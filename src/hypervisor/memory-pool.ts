@@ -161,7 +161,8 @@ export class MemoryPool {
 
   #pop({ domain, required }: Placement): number {
     let from = domain < 0 ? undefined : this.#domains[domain];
-    if ((from === undefined || from.free === 0) && !required) from = this.#domains.find(({ free }) => free > 0);
+    if ((from === undefined || from.free === 0) && !required)
+      from = this.#domains.find(({ free }) => free > 0);
     if (from === undefined || from.free === 0) return POOL_EMPTY;
     const spn = from.firstFree;
     const at = spn * PAGE_SIZE;

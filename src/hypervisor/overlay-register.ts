@@ -9,8 +9,8 @@
  */
 import type { PhysicalMemory } from '../cpu/processor.ts';
 import { PageMsrBit } from '../hvdef/msr.ts';
-import type { OverlayKind } from './overlay-map.ts';
 import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import type { OverlayKind } from './overlay-map.ts';
 
 /** What a page that is placed by a register needs of its partition. */
 export interface OverlayHost {

@@ -9,12 +9,12 @@
  * 100 us count as 100 us, so that a guest can't keep its host busy.
  */
 import { PartitionProperty } from '../hvdef/partition-property.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 import { Shorthand } from './local-apic.ts';
 import type { Partition } from './partition.ts';
 import { APIC_BUS, REFERENCE_TIME } from './partition-interrupts.ts';
 import { type Part, partKey } from './parts.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
-import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 const VECTOR_MASK = 0xff;
 const MODE_SHIFT = 8;

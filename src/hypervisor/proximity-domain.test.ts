@@ -113,8 +113,13 @@ test('a released page goes back to its own domain', () => {
 });
 
 test('domains with a gap, with one ID twice or of the wrong size are refused', () => {
-  const domains = (...list: [id: number, firstPage: number, pages: number][]) =>
-    () => new ProximityDomains(list.map(([id, firstPage, pages]) => ({ id, firstPage, pages })), 100);
+  const domains =
+    (...list: [id: number, firstPage: number, pages: number][]) =>
+    () =>
+      new ProximityDomains(
+        list.map(([id, firstPage, pages]) => ({ id, firstPage, pages })),
+        100,
+      );
   expect(domains([0, 0, 40], [1, 50, 50])).toThrow('follow one another');
   expect(domains([0, 0, 40], [0, 40, 60])).toThrow('one ID');
   expect(domains([0, 0, 40])).toThrow('end at page 40');

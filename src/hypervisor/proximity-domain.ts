@@ -37,7 +37,8 @@ export class ProximityDomains {
       if (firstPage !== next || pages <= 0) throw new RangeError('proximity domains must follow one another');
       next += pages;
     }
-    if (next !== pageCount) throw new RangeError(`proximity domains end at page ${next}, memory at ${pageCount}`);
+    if (next !== pageCount)
+      throw new RangeError(`proximity domains end at page ${next}, memory at ${pageCount}`);
     if (new Set(domains.map(({ id }) => id)).size !== domains.length) {
       throw new RangeError('two proximity domains have one ID');
     }

@@ -7,9 +7,9 @@
  * 0xFFFFFFFF is not valid either, so counting wraps from 0xFFFFFFFE to 1.
  */
 import { Access } from '../cpu/processor.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 import { type OverlayHost, OverlayRegister } from './overlay-register.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
-import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 
 const Layout = { Sequence: 0, Scale: 8, Offset: 16 } as const;
 const LAST_SEQUENCE = 0xffff_fffe;

@@ -47,6 +47,10 @@ const MSR_OF = new Map<number, number>([
   [R.Sversion, SyntheticMsr.Sversion],
   [R.Siefp, SyntheticMsr.Siefp],
   [R.Simp, SyntheticMsr.Simp],
+  [R.StatsPartitionRetail, SyntheticMsr.StatsPartitionRetail],
+  [R.StatsPartitionInternal, SyntheticMsr.StatsPartitionInternal],
+  [R.StatsVpRetail, SyntheticMsr.StatsVpRetail],
+  [R.StatsVpInternal, SyntheticMsr.StatsVpInternal],
 ]);
 for (let range = 0; range < 8; range++) {
   MSR_OF.set(R.MtrrPhysBase0 + range, 0x200 + 2 * range);

@@ -3,8 +3,7 @@
  * 16-byte value. No side effects beyond the register itself; a value is checked on its own (reserved bits, fixed
  * bits), and together with others when the VP resumes (§10.1.2).
  *
- * AVX does not exist on this processor, so the YMM names are invalid, as are the names of statistics registers
- * (§21.3.3), which this hypervisor does not have yet.
+ * AVX does not exist on this processor, so the YMM names are invalid.
  */
 import { Segment } from '../cpu/processor.ts';
 import { PendingInterruptionType } from '../hvdef/intercepts.ts';

@@ -14,6 +14,7 @@ import {
   resultValue,
 } from './hypercall-request.ts';
 import type { Partition } from './partition.ts';
+import type { ProximityDomain } from './proximity-domain.ts';
 import type { InterruptHandler, RootProcessor } from './root-processor.ts';
 
 export interface PageRange {
@@ -26,6 +27,8 @@ export interface ParentSurface {
   readonly memory: PhysicalMemory;
   /** Runs of pages that are the root's to use. */
   readonly ramPages: readonly PageRange[];
+  /** How system memory is divided into NUMA nodes, as the ACPI tables tell it (§7.1.2). */
+  readonly proximity: readonly ProximityDomain[];
   /** Byte address in `memory` of what the root sees at its page `gpn`, overlays included; -1 where nothing is. */
   pageAddress(gpn: number): number;
   /**
@@ -47,6 +50,7 @@ const LOW = 0xffff_ffffn;
 export class RootSurface implements ParentSurface {
   readonly memory: PhysicalMemory;
   readonly ramPages: readonly PageRange[];
+  readonly proximity: readonly ProximityDomain[];
   readonly #root: Partition;
   readonly #processor: RootProcessor;
   readonly #entry: HypercallEntry;
@@ -59,6 +63,7 @@ export class RootSurface implements ParentSurface {
     this.#entry = entry;
     this.memory = this.#root.machine.memory;
     this.ramPages = ramPages;
+    this.proximity = this.#root.machine.proximity.list;
     this.#request = hypercallRequest(this.#root, processor.index);
   }
 

@@ -151,10 +151,8 @@ export class Scheduler {
     let left = TURN_INSTRUCTIONS;
     vp.yielding = false;
     while (left > 0 && !vp.yielding && vp.isReady()) {
-      const before = vp.processor.instructionsRetired;
-      vp.run(left);
-      // One more than executed, so that a VP that only exits uses up its turn.
-      left -= vp.processor.instructionsRetired - before + 1;
+      // At least one, so that a VP that can't run ends its turn.
+      left -= Math.max(vp.run(left), 1);
       if (this.#root.hasPendingInterrupt) this.#root.deliverInterrupts();
     }
     const now = clock();

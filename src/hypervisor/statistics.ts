@@ -125,6 +125,11 @@ interface Mapping {
   readonly owner: number;
 }
 
+/** The registers of §21.3.3: two pages of the partition, then two of the VP. */
+const FIRST_VP_REGISTER = 2;
+const ownKey = (vp: VirtualProcessorCore, register: number): string =>
+  `${vp.partition.id}:own/${vp.index}/${register}`;
+
 /** All statistics pages that are mapped; one per hypervisor. */
 export class Statistics {
   readonly #hypervisor: CountedMachine;
@@ -142,17 +147,39 @@ export class Statistics {
 
   /** False: the mapper's pool is empty. */
   map(mapper: Partition, target: StatsTarget, gpn: number): boolean {
+    return this.#map(`${mapper.id}:${keyOf(target)}`, mapper, target, gpn);
+  }
+
+  /** §21.3.3: shows a VP, or its partition, to the partition itself. An empty pool shows nothing. */
+  show(vp: VirtualProcessorCore, register: number, gpn: number): void {
+    const { partition } = vp;
+    const target: StatsTarget =
+      register < FIRST_VP_REGISTER ? { kind: 'partition', partition } : { kind: 'vp', vp };
+    this.#map(ownKey(vp, register), partition, target, gpn);
+  }
+  hide(vp: VirtualProcessorCore, register: number): void {
+    this.#drop(ownKey(vp, register));
+  }
+
+  #map(key: string, mapper: Partition, target: StatsTarget, gpn: number): boolean {
     const spn = mapper.pool.draw('statistics');
     if (spn < 0) return false;
     const owner = this.#nextOwner--;
     const mapping = { mapper, target, spn, owner };
-    this.#mappings.set(`${mapper.id}:${keyOf(target)}`, mapping);
+    this.#mappings.set(key, mapping);
     mapper.parts.get(STATS_WATCH).watch(this);
     if (target.kind === 'partition') target.partition.parts.get(STATS_WATCH).watch(this);
     if (target.kind === 'vp') target.vp.parts.get(STATS_VP_WATCH).watch(this);
     this.#write(mapping);
     if (gpn < GPA_PAGE_LIMIT) {
-      const place = { kind: 'stats-page', vp: owner, gpn, spn, rights: Access.Read, isPrivate: false } as const;
+      const place = {
+        kind: 'stats-page',
+        vp: owner,
+        gpn,
+        spn,
+        rights: Access.Read,
+        isPrivate: false,
+      } as const;
       mapper.overlays.place(place);
     }
     return true;
@@ -165,7 +192,8 @@ export class Statistics {
   /** A partition or a VP goes: so do the mappings that it made and those that show it. */
   forget(gone: Partition | VirtualProcessorCore): void {
     for (const [key, { mapper, target }] of [...this.#mappings]) {
-      const shown = target.kind === 'partition' ? target.partition : target.kind === 'vp' ? target.vp : undefined;
+      const shown =
+        target.kind === 'partition' ? target.partition : target.kind === 'vp' ? target.vp : undefined;
       if (mapper === gone || shown === gone) this.#drop(key);
     }
   }

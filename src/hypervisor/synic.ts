@@ -33,9 +33,9 @@ import {
   SYNIC_VERSION,
   SYNTHETIC_TIMER_COUNT,
 } from '../hvdef/synic.ts';
+import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 import { type MessageBuffer, type MessageQueue, messageBuffersOf } from './message-buffer.ts';
 import { type OverlayHost, OverlayRegister } from './overlay-register.ts';
-import { type StateReader, type StateRecord, wordBytes } from '../support/saved-state/state-value.ts';
 
 const RETRY_AFTER_NS = 1_000_000;
 /** Messages of one queue in a saved state. */

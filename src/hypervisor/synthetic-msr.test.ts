@@ -5,12 +5,19 @@ import { CrashRegisters, type GuestCrash } from './crash-registers.ts';
 import { HypercallPage } from './hypercall-page.ts';
 import { hypervisorCpuid } from './hypervisor-cpuid.ts';
 import { LocalApic } from './local-apic.ts';
+import type { VirtualProcessorCore } from './partition.ts';
 import { ReferenceTime } from './reference-time.ts';
 import { ReferenceTscPage } from './reference-tsc-page.ts';
+import { StatsRegisters } from './stats-registers.ts';
 import { apicHost, FakePool, readySynic } from './synic-fixture.ts';
 import { SyntheticMsrs } from './synthetic-msr.ts';
 import { SyntheticTimers } from './synthetic-timer.ts';
 import { VpAssistPage } from './vp-assist-page.ts';
+
+/** A VP whose machine shows no statistics. */
+const statelessProcessor = {
+  partition: { machine: { statistics: { show: () => {}, hide: () => {} } } },
+} as unknown as VirtualProcessorCore;
 
 function setup(privileges = 0xffff_ffff_ffff_ffffn) {
   const pool = new FakePool();
@@ -34,6 +41,7 @@ function setup(privileges = 0xffff_ffff_ffff_ffffn) {
       requestInterrupt: () => {},
       deadlineChanged: () => {},
     }),
+    statistics: new StatsRegisters(statelessProcessor),
     runTime: () => 5_000_000_000,
     systemReset: () => log.push('reset'),
     guestIdle: () => log.push('idle'),

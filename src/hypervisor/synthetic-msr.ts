@@ -10,6 +10,7 @@ import type { LocalApic } from './local-apic.ts';
 import type { OverlayRegister } from './overlay-register.ts';
 import { APIC_FREQUENCY_HZ, type ReferenceTime, TSC_FREQUENCY_HZ } from './reference-time.ts';
 import type { ReferenceTscPage } from './reference-tsc-page.ts';
+import type { StatsRegisters } from './stats-registers.ts';
 import type { Synic } from './synic.ts';
 import type { SyntheticTimers } from './synthetic-timer.ts';
 import type { VpAssistPage } from './vp-assist-page.ts';
@@ -29,6 +30,7 @@ export interface SyntheticMsrParts {
   readonly assistPage: VpAssistPage;
   readonly synic: Synic;
   readonly timers: SyntheticTimers;
+  readonly statistics: StatsRegisters;
   /** How long this VP has executed, in 100 ns. */
   runTime(): number;
   /** HV_X64_MSR_RESET was written with its reset bit. */
@@ -70,6 +72,10 @@ export class SyntheticMsrs {
       const { crash } = this.#parts;
       const index = msr - SyntheticMsr.CrashP0;
       return this.#answer(crash.parameterLow(index), crash.parameterHigh(index));
+    }
+    if (msr >= SyntheticMsr.StatsPartitionRetail && msr <= SyntheticMsr.StatsVpInternal) {
+      const register = msr - SyntheticMsr.StatsPartitionRetail;
+      return this.#answer(this.#parts.statistics.low(register), this.#parts.statistics.high(register));
     }
     return this.#readOne(msr);
   }
@@ -140,6 +146,10 @@ export class SyntheticMsrs {
     }
     if (msr >= SyntheticMsr.CrashP0 && msr <= SyntheticMsr.CrashP4) {
       this.#parts.crash.writeParameter(msr - SyntheticMsr.CrashP0, low, high);
+      return true;
+    }
+    if (msr >= SyntheticMsr.StatsPartitionRetail && msr <= SyntheticMsr.StatsVpInternal) {
+      this.#parts.statistics.write(msr - SyntheticMsr.StatsPartitionRetail, low, high);
       return true;
     }
     return this.#writeOne(msr, low, high);

@@ -13,8 +13,8 @@
  */
 import { SyntheticMsr } from '../hvdef/msr.ts';
 import { StimerBit, SYNTHETIC_TIMER_COUNT } from '../hvdef/synic.ts';
-import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
 import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
 
 const MAX_CATCH_UP = 16;
 /** In 100 ns. */

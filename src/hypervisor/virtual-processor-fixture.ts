@@ -17,6 +17,7 @@ import { SyntheticMsr } from '../hvdef/msr.ts';
 import { REGISTER_VALUE_SIZE } from '../hvdef/registers.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import { type Booted, bootHypervisor } from './boot.ts';
+import type { DebugTransport } from './debug-session.ts';
 import { Scheduler } from './scheduler.ts';
 import type { TraceSink } from './trace.ts';
 import { VirtualProcessor } from './virtual-processor.ts';
@@ -214,7 +215,15 @@ export class Machine {
   now = 0;
 
   /** A child in state "active" with `depositPages` in its pool and no VP yet. */
-  constructor(options: { depositPages?: number; trace?: TraceSink; reservedBytes?: number } = {}) {
+  constructor(
+    options: {
+      depositPages?: number;
+      trace?: TraceSink;
+      reservedBytes?: number;
+      logicalProcessors?: number;
+      debugTransport?: DebugTransport;
+    } = {},
+  ) {
     const reservedBytes = options.reservedBytes ?? 4 * 2 ** 20;
     this.booted = bootHypervisor({
       memoryBytes: 12 * 2 ** 20 + reservedBytes,
@@ -222,6 +231,8 @@ export class Machine {
       createProcessor: (memory, address, host) => new FakeProcessor(memory, address, host),
       clock: () => this.now,
       trace: options.trace,
+      logicalProcessors: options.logicalProcessors,
+      debugTransport: options.debugTransport,
     });
     this.scheduler = new Scheduler(this.booted.hypervisor, this.booted.rootProcessor);
     const { surface } = this.booted;

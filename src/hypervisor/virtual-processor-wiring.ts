@@ -10,9 +10,11 @@ import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { InterceptMessage } from './intercept-message.ts';
 import { LocalApic } from './local-apic.ts';
 import { traceMessage } from './message-trace.ts';
-import type { Partition } from './partition.ts';
+import type { Partition, VirtualProcessorCore } from './partition.ts';
 import { APIC_BUS, CRASH, overlayHost, PORTS, SYNTHETIC_PAGES } from './partition-interrupts.ts';
+import type { Parts } from './parts.ts';
 import type { ReferenceTime } from './reference-time.ts';
+import { STATS_REGISTERS } from './stats-registers.ts';
 import { Synic } from './synic.ts';
 import { SyntheticMsrs } from './synthetic-msr.ts';
 import { SyntheticTimers } from './synthetic-timer.ts';
@@ -21,6 +23,7 @@ import type { VpAssistPage } from './vp-assist-page.ts';
 
 /** The virtual processor as its parts see it. Parts made later are reached when they are needed. */
 export interface WiredProcessor {
+  readonly parts: Parts<VirtualProcessorCore>;
   readonly index: number;
   readonly partition: Partition;
   readonly processor: Processor;
@@ -132,6 +135,7 @@ export function makeSyntheticMsrs(
     assistPage: vp.assistPage,
     synic: vp.synic,
     timers: vp.timers,
+    statistics: vp.parts.get(STATS_REGISTERS),
     runTime: () => vp.runTime,
     systemReset: () => partition.parts.get(RESET_REQUEST).request(vp.index),
     guestIdle: () => vp.enterGuestIdle(),

@@ -30,6 +30,7 @@ import {
 import { PendingInterruptionType } from '../hvdef/intercepts.ts';
 import { PendingInterruption, SuspendBit } from '../hvdef/registers.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
+import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
 import { logExit, logProcessor } from './event-log-sources.ts';
 import { ExitCounters } from './exit-counters.ts';
 import type { CpuidExitContext } from './exit-cpuid.ts';
@@ -53,7 +54,7 @@ import { APIC_BUS, overlayHost, REFERENCE_TIME, SYNICS, SYNTHETIC_PAGES } from '
 import { Parts } from './parts.ts';
 import type { ReferenceTime } from './reference-time.ts';
 import { restoreProcessor, saveProcessor } from './saved-state/processor-state.ts';
-import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import { STATS_REGISTERS } from './stats-registers.ts';
 import type { Synic } from './synic.ts';
 import type { SyntheticMsrs } from './synthetic-msr.ts';
 import type { SyntheticTimers } from './synthetic-timer.ts';
@@ -84,6 +85,8 @@ export type RunState =
 export type Refusal = 'insufficient-memory' | 'no-resources';
 
 const NMI_VECTOR = 2;
+/** What an exit costs of a budget of instructions; it takes one to five microseconds. */
+const EXIT_INSTRUCTIONS = 100;
 /** Machine checks about machine checks end here. */
 const DEEPEST_INJECTION = 4;
 
@@ -340,6 +343,7 @@ export class VirtualProcessor
     this.synic.reset();
     this.timers.reset();
     this.assistPage.reset();
+    this.parts.get(STATS_REGISTERS).reset();
     this.architecturalMsrs.reset();
     this.clearInterceptSuspend(SuspendBit.Suspended | SuspendBit.TlbFlushInhibit);
     this.pendingInterruption = 0;
@@ -371,6 +375,7 @@ export class VirtualProcessor
       synic: this.synic.save(),
       timers: this.timers.save(),
       assistPage: this.assistPage.register.save(),
+      statistics: this.parts.get(STATS_REGISTERS).save(),
     };
   }
 
@@ -399,6 +404,7 @@ export class VirtualProcessor
     this.synic.restore(from.record('synic'));
     this.timers.restore(from.record('timers'));
     this.assistPage.register.restore(from.record('assistPage'));
+    this.parts.get(STATS_REGISTERS).restore(from.record('statistics'));
     this.registersChanged = true;
   }
 
@@ -453,8 +459,11 @@ export class VirtualProcessor
     return this.localApic.hasDeliverable() && (this.activity === 'idle' || this.processor.interruptible);
   }
 
-  /** Executes about `maxInstructions`, less when the VP is suspended or has nothing to do. */
-  run(maxInstructions: number): void {
+  /**
+   * Executes about `maxInstructions`, less when the VP is suspended or has nothing to do. Answers what it used of
+   * them, exits included: instructions that only exit and run again use up a turn too.
+   */
+  run(maxInstructions: number): number {
     const { processor, counters } = this;
     const { clock } = this.partition.machine;
     const start = clock();
@@ -470,13 +479,14 @@ export class VirtualProcessor
       this.#running = true;
       const exit = processor.run(left);
       this.#running = false;
-      // An exit costs something too, so that a guest that only exits doesn't run for ever.
-      left -= processor.instructionsRetired - before + 1;
+      // An exit takes as long as many instructions: a guest that only exits must not hold its turn for seconds.
+      left -= processor.instructionsRetired - before + (exit === Exit.Budget ? 1 : EXIT_INSTRUCTIONS);
       counters.exits[exit]++;
       this.#handleExit(exit);
       this.#settleInjection();
     }
     this.#runTime += clock() - start;
+    return maxInstructions - left;
   }
 
   #handleExit(exit: Exit): void {

@@ -13,13 +13,15 @@ import { RegisterName } from '../hvdef/registers.ts';
 import { SaveRestoreResult } from '../hvdef/save-restore.ts';
 import { MAP_GPA_RIGHTS, PAGE_SIZE } from '../hvdef/types.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
-import { GuestMemory } from './guest-memory.ts';
+import { type BackingRun, GuestMemory } from './guest-memory.ts';
 import type { BootImage, BootRegisters } from './loaders/boot-image.ts';
 import { loadKernel } from './loaders/load.ts';
+import { checkNuma, nodeOfVp, numaLayout } from './numa.ts';
 import { ChildPartition } from './parent/child-partition.ts';
 import { HypercallPage } from './parent/hypercall-page.ts';
 import { RootMemory } from './parent/root-memory.ts';
-import type { MachineState, SavedMachine } from './saved-machine.ts';
+import type { SavedMachine } from './saved-contents.ts';
+import type { MachineState } from './saved-machine.ts';
 import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
 
 /** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
@@ -39,8 +41,9 @@ export type BootPlan =
 /** Throws a ConfigurationError for everything that cannot be built. */
 export function planBoot(config: VmConfig): BootPlan {
   checkConfig(config);
+  if (config.numa !== undefined) checkNuma(config.numa, config.memoryBytes);
   if (config.restore !== undefined) return { kind: 'restore', saved: config.restore };
-  const { gpa, bytes, rsdpGpa } = buildAcpiTables(config.vpCount);
+  const { gpa, bytes, rsdpGpa } = buildAcpiTables(config.vpCount, numaLayout(config));
   const { kernel, initrd, modules, commandLine, memoryBytes } = config;
   return {
     kind: 'boot',
@@ -69,8 +72,11 @@ export function assemble(
   const rootMemory = new RootMemory(surface);
   const page = new HypercallPage(surface, rootMemory);
   const partition = createPartition(page, rootMemory);
-  for (let vp = 0; vp < config.vpCount; vp++) partition.createVp(vp);
-  const memory = giveMemory(surface, rootMemory, partition, config.memoryBytes);
+  for (let vp = 0; vp < config.vpCount; vp++) {
+    const node = nodeOfVp(vp, config.vpCount, surface.proximity.length);
+    partition.createVp(vp, config.numa === undefined ? undefined : surface.proximity[node]);
+  }
+  const memory = giveMemory(surface, rootMemory, partition, config.numa?.nodeBytes ?? [config.memoryBytes]);
   const chipset = makeChipset(surface, partition, effects);
   installIntercepts(partition, chipset);
   if (plan.kind === 'boot') {
@@ -93,18 +99,25 @@ function createPartition(page: HypercallPage, rootMemory: RootMemory): ChildPart
   return partition;
 }
 
-/** RAM from GPA 0 upward, aligned so that the hypervisor can map it in 2 MiB pieces (TLFS 2.0a §8.3.1). */
+/** RAM from GPA 0 upward, a node's from its own proximity domain, aligned so that the hypervisor can map it in 2 MiB pieces (TLFS 2.0a §8.3.1). */
 function giveMemory(
   surface: ParentSurface,
   rootMemory: RootMemory,
   partition: ChildPartition,
-  bytes: number,
+  nodeBytes: readonly number[],
 ): GuestMemory {
-  const rootGpn = rootMemory.allocate(bytes / PAGE_SIZE, MEMORY_GRANULE_BYTES / PAGE_SIZE);
-  if (rootGpn < 0)
-    throw new ConfigurationError('memory', `the root has no ${bytes} bytes in one piece to give`);
-  partition.mapPages(0, rootGpn, bytes / PAGE_SIZE, MAP_GPA_RIGHTS);
-  return new GuestMemory(surface, rootGpn, bytes);
+  const runs: BackingRun[] = [];
+  let gpn = 0;
+  for (const [node, bytes] of nodeBytes.entries()) {
+    const pages = bytes / PAGE_SIZE;
+    const rootGpn = rootMemory.allocate(pages, MEMORY_GRANULE_BYTES / PAGE_SIZE, surface.proximity[node]);
+    if (rootGpn < 0)
+      throw new ConfigurationError('memory', `the root has no ${bytes} bytes in one piece to give`);
+    partition.mapPages(gpn, rootGpn, pages, MAP_GPA_RIGHTS);
+    runs.push({ gpn, rootGpn, pages });
+    gpn += pages;
+  }
+  return new GuestMemory(surface, runs);
 }
 
 function makeChipset(surface: ParentSurface, partition: ChildPartition, effects: GuestEffects): Chipset {

@@ -1,24 +1,32 @@
 /**
- * A guest's RAM as the root sees it: one run of the root's own pages, mapped into the guest from GPA 0 upward.
- * The stack reads and writes it here; every write tells whoever caches code.
+ * A guest's RAM as the root sees it: runs of the root's own pages, mapped into the guest one after the other from
+ * GPA 0 upward; one run, or one for each NUMA node. The stack reads and writes it here; every write tells whoever
+ * caches code.
  */
 import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
 
+/** Guest pages from `gpn` are the root's pages from `rootGpn`. */
+export interface BackingRun {
+  readonly gpn: number;
+  readonly rootGpn: number;
+  readonly pages: number;
+}
+
 export class GuestMemory {
   readonly #surface: ParentSurface;
-  /** First of the root's pages that are the guest's RAM. */
-  readonly rootGpn: number;
-  readonly bytes: number;
+  /** In ascending order, without gaps. */
+  readonly runs: readonly BackingRun[];
+  readonly pages: number;
 
-  constructor(surface: ParentSurface, rootGpn: number, bytes: number) {
+  constructor(surface: ParentSurface, runs: readonly BackingRun[]) {
     this.#surface = surface;
-    this.rootGpn = rootGpn;
-    this.bytes = bytes;
+    this.runs = runs;
+    this.pages = runs.reduce((sum, run) => sum + run.pages, 0);
   }
 
-  get pages(): number {
-    return this.bytes / PAGE_SIZE;
+  get bytes(): number {
+    return this.pages * PAGE_SIZE;
   }
 
   contains(gpa: number, bytes: number): boolean {
@@ -27,18 +35,21 @@ export class GuestMemory {
 
   /** The caller checked `contains`. */
   write(gpa: number, data: Uint8Array): void {
-    if (data.length === 0) return;
     const { memory } = this.#surface;
-    memory.bytes.set(data, this.rootGpn * PAGE_SIZE + gpa);
-    const last = Math.floor((gpa + data.length - 1) / PAGE_SIZE);
-    for (let page = Math.floor(gpa / PAGE_SIZE); page <= last; page++)
-      memory.noteWritten(this.rootGpn + page);
+    for (let done = 0; done < data.length; ) {
+      const { address, room } = this.#place(gpa + done);
+      const piece = data.subarray(done, done + room);
+      memory.bytes.set(piece, address);
+      const last = Math.floor((address + piece.length - 1) / PAGE_SIZE);
+      for (let page = Math.floor(address / PAGE_SIZE); page <= last; page++) memory.noteWritten(page);
+      done += piece.length;
+    }
   }
 
   /** True for a page of RAM that holds nothing but zeros. */
   isZero(gpn: number): boolean {
     const { words } = this.#surface.memory;
-    const start = ((this.rootGpn + gpn) * PAGE_SIZE) / 4;
+    const start = this.#place(gpn * PAGE_SIZE).address / 4;
     for (let at = start; at < start + PAGE_SIZE / 4; at++) if (words[at] !== 0) return false;
     return true;
   }
@@ -46,7 +57,20 @@ export class GuestMemory {
   /** A copy, cut at the end of RAM. */
   read(gpa: number, bytes: number): Uint8Array {
     if (gpa < 0 || gpa >= this.bytes) return new Uint8Array(0);
-    const start = this.rootGpn * PAGE_SIZE + gpa;
-    return this.#surface.memory.bytes.slice(start, start + Math.min(bytes, this.bytes - gpa));
+    const copy = new Uint8Array(Math.min(bytes, this.bytes - gpa));
+    for (let done = 0; done < copy.length; ) {
+      const { address, room } = this.#place(gpa + done);
+      const length = Math.min(room, copy.length - done);
+      copy.set(this.#surface.memory.bytes.subarray(address, address + length), done);
+      done += length;
+    }
+    return copy;
+  }
+
+  /** Byte address of `gpa` in the root's memory, and how many bytes follow in one piece. */
+  #place(gpa: number): { address: number; room: number } {
+    const run = this.runs.findLast((each) => each.gpn * PAGE_SIZE <= gpa)!;
+    const offset = gpa - run.gpn * PAGE_SIZE;
+    return { address: run.rootGpn * PAGE_SIZE + offset, room: run.pages * PAGE_SIZE - offset };
   }
 }

@@ -11,13 +11,13 @@ import type { TraceSink } from '../hypervisor/trace.ts';
 import { VirtualProcessor } from '../hypervisor/virtual-processor.ts';
 import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
 import { inspectHypervisor } from './inspection.ts';
+import { planDomains } from './numa.ts';
 import { processorFactory, reservedBytesFor } from './processors.ts';
 
 const MIB = 0x10_0000;
 /** For the root's own pages and what it deposits: a fixed part, and GPA map entries of 8 bytes a page. */
 const ROOT_BYTES = 24 * MIB;
 const ROOT_SHARE = 256;
-const GRANULE = 2 * MIB;
 
 export interface HostStatistics {
   instructions: number;
@@ -39,6 +39,8 @@ export interface Host {
 export interface HostOptions {
   /** RAM that guests will be given. */
   guestBytes: number;
+  /** The same by NUMA node; the default is one node. */
+  nodeBytes?: readonly number[];
   /** Virtual processors that they will have; the default is 1. */
   vpCount?: number;
   /** Instead of src/cpu's processors. */
@@ -49,10 +51,15 @@ export interface HostOptions {
 export function createHost(options: HostOptions): Host {
   const reservedBytes = reservedBytesFor(options.vpCount ?? 1);
   const overhead = ROOT_BYTES + Math.ceil(options.guestBytes / ROOT_SHARE);
-  const memoryBytes = Math.ceil((options.guestBytes + overhead + reservedBytes) / GRANULE) * GRANULE;
+  const { memoryBytes, domains } = planDomains(
+    options.nodeBytes ?? [options.guestBytes],
+    overhead,
+    reservedBytes,
+  );
   const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
     memoryBytes,
     reservedBytes,
+    proximity: domains,
     createProcessor: options.createProcessor ?? processorFactory(() => hypervisor),
     trace: options.trace,
   });

@@ -8,9 +8,15 @@
  * Nothing here opens a file. Reading refuses what is no such file, with the reason, before a machine is made.
  */
 import { PAGE_SIZE } from '../hvdef/types.ts';
-import { decodeStream, encodeStream, STREAM_HEADER_BYTES, streamHeader } from '../support/saved-state/state-stream.ts';
+import {
+  decodeStream,
+  encodeStream,
+  STREAM_HEADER_BYTES,
+  streamHeader,
+} from '../support/saved-state/state-stream.ts';
 import { StateReader, type StateRecord } from '../support/saved-state/state-value.ts';
 import type { GuestMemory } from './guest-memory.ts';
+import type { MemoryRun, SavedMachine } from './saved-contents.ts';
 import { ConfigurationError, type NamedFile } from './vm-config.ts';
 
 const MARK = new TextEncoder().encode('PARTITA\n');
@@ -20,22 +26,6 @@ const MACHINE_STATE = 2;
 /** Pages of one run: bounds the copies that are made. */
 const LONGEST_RUN = 4096;
 const MOST_PARTITION_BYTES = 16 * 2 ** 20;
-
-export interface MemoryRun {
-  gpn: number;
-  bytes: Uint8Array;
-}
-
-/** A file that was read and found whole. */
-export interface SavedMachine {
-  name: string;
-  memoryBytes: number;
-  vpCount: number;
-  /** The stream for HvRestorePartitionState. */
-  partition: Uint8Array;
-  chipset: StateReader;
-  runs: readonly MemoryRun[];
-}
 
 export interface MachineState {
   memoryBytes: number;
@@ -87,7 +77,8 @@ export function readSavedMachine({ name, bytes }: NamedFile): SavedMachine {
   const stream = bytes.subarray(PREFIX_BYTES, memoryAt);
   const header = stream.length < STREAM_HEADER_BYTES ? undefined : streamHeader(stream);
   if (header?.kind === 'unsupported-version') return refuse('the machine was saved by another version');
-  const whole = header?.kind === 'ok' && header.contents === MACHINE_STATE && header.totalBytes === stream.length;
+  const whole =
+    header?.kind === 'ok' && header.contents === MACHINE_STATE && header.totalBytes === stream.length;
   const state = whole ? decodeStream(stream) : undefined;
   if (state === undefined) return refuse('the saved state is damaged');
   const from = new StateReader(state);

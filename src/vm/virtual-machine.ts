@@ -119,10 +119,11 @@ export class VirtualMachine {
   }
 
   #build(): Running {
-    const { memoryBytes, vpCount, timeoutSeconds } = this.#config;
+    const { memoryBytes, vpCount, numa, timeoutSeconds } = this.#config;
     const trace = this.#io.trace;
     const host = createHost({
       guestBytes: memoryBytes,
+      nodeBytes: numa?.nodeBytes,
       vpCount,
       createProcessor: this.#createProcessor,
       trace,

@@ -2,7 +2,7 @@
  * What a virtual machine is asked to be, and the one error for what cannot be built. Files come as bytes with
  * the name the user knows them by: nothing in this room opens a file.
  */
-import type { SavedMachine } from './saved-machine.ts';
+import type { SavedMachine } from './saved-contents.ts';
 
 export interface NamedFile {
   /** What messages call it: the path as the user gave it. */
@@ -15,6 +15,14 @@ export interface ModuleFile extends NamedFile {
   commandLine: string;
 }
 
+/** NUMA nodes of the machine, and of the system memory under it. */
+export interface NumaConfig {
+  /** Guest RAM of each node, in the order of guest physical addresses. */
+  nodeBytes: readonly number[];
+  /** Distances for the SLIT; the default is 10 to itself and 20 to others. */
+  distances?: readonly (readonly number[])[];
+}
+
 export interface VmConfig {
   /** A bzImage, a PVH or Multiboot ELF, or a Multiboot image with load addresses: told apart by its bytes. */
   kernel: NamedFile;
@@ -24,6 +32,8 @@ export interface VmConfig {
   /** A multiple of 2 MiB, from `MIN_MEMORY_BYTES` to `MAX_MEMORY_BYTES`. */
   memoryBytes: number;
   vpCount: number;
+  /** Without it the machine has one node and does not speak of it. */
+  numa?: NumaConfig;
   /** Wall-clock limit of `run()`; none when undefined. */
   timeoutSeconds?: number;
   /** Go on with this machine instead of booting the kernel; memory and processors are its own. */

@@ -107,7 +107,8 @@ export class CodeWorld {
     const { bytes } = this.machine.booted.surface.memory;
     for (const page of this.#canaries) {
       const canary = bytes.subarray(page * PAGE, (page + CANARY_PAGES) * PAGE);
-      if (!canary.every((byte) => byte === CANARY_BYTE)) throw new Error('memory beside the guest has changed');
+      if (!canary.every((byte) => byte === CANARY_BYTE))
+        throw new Error('memory beside the guest has changed');
     }
   }
 
@@ -169,7 +170,7 @@ export class CodeWorld {
     while (code.length < CODE_BYTES - 16) {
       if (random.oneIn(3)) code.push(...random.pick(GADGETS));
       else if (random.oneIn(4)) code.push(0xb8 + random.below(8), random.below(64), 0, 0, 0);
-      else if (random.oneIn(4)) code.push(0x0f, random.below(256), random.below(256));
+      else if (random.below(4) === 1) code.push(0x0f, random.below(256), random.below(256));
       else for (let count = random.below(4); count >= 0; count--) code.push(random.below(256));
     }
     return Uint8Array.from(code.slice(0, CODE_BYTES));

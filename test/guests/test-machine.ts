@@ -90,14 +90,10 @@ export class TestMachine {
     const make: CreateProcessor = (memory, stateAddress, host) => {
       const area = this.booted.hypervisor.allocateReserved(AREA_SIZE);
       if (area < 0) return undefined;
-      const { staticBlockLength } = options;
-      return createProcessor(
-        memory,
-        stateAddress,
-        host,
-        area,
-        staticBlockLength === undefined ? {} : { staticBlockLength },
-      );
+      return createProcessor(memory, stateAddress, host, area, {
+        staticBlockLength: options.staticBlockLength,
+        released: () => this.booted.hypervisor.releaseReserved(area, AREA_SIZE),
+      });
     };
     this.booted = bootHypervisor({
       memoryBytes,

@@ -186,8 +186,16 @@ export class RegionStage extends StaticStage {
   }
 
   override jumpRelative(k: number): void {
-    if (this.target === undefined) super.jumpRelative(k);
-    else this.flow.goTo(this.target);
+    if (this.target === undefined) {
+      super.jumpRelative(k);
+      return;
+    }
+    if (this.bits === 16) {
+      // IP wraps at 64 KiB: then the target is not where the displacement says.
+      const ip = i64.add(this.field('i64', S.RIP_PAGE), i64.const(this.target));
+      this.f.if(i64.ltU(i64.const(0xffff), ip), () => super.jumpRelative(k), undefined, 'unlikely');
+    }
+    this.flow.goTo(this.target);
   }
 
   /** Microcode finds the registers in the state page and may change them there. */

@@ -30,7 +30,8 @@ function postDebugData(call: HypercallCall): number {
   if (typeof session === 'number') return session;
   const count = call.u32(0);
   const options = call.u32(4);
-  if (count > MAXIMUM_DATA || count > call.inputTail || (options & ~LOOP) !== 0) return HvStatus.INVALID_PARAMETER;
+  if (count > MAXIMUM_DATA || count > call.inputTail || (options & ~LOOP) !== 0)
+    return HvStatus.INVALID_PARAMETER;
   if (!session.post(call.inputBytes(call.headerBytes, count))) {
     if ((options & LOOP) !== 0) yieldTurn(call);
     return HvStatus.INSUFFICIENT_BUFFERS;
@@ -64,7 +65,8 @@ function resetDebugSession(call: HypercallCall): number {
   const session = sessionOf(call);
   if (typeof session === 'number') return session;
   const options = call.u32(0);
-  if (options === 0 || (options & ~(Purge.Incoming | Purge.Outgoing)) !== 0) return HvStatus.INVALID_PARAMETER;
+  if (options === 0 || (options & ~(Purge.Incoming | Purge.Outgoing)) !== 0)
+    return HvStatus.INVALID_PARAMETER;
   const purged = session.purge((options & Purge.Incoming) !== 0, (options & Purge.Outgoing) !== 0);
   return purged === 0 ? HvStatus.NO_DATA : HvStatus.SUCCESS;
 }

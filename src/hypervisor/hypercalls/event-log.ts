@@ -3,7 +3,12 @@
  * buffers. Where a section lists no status for a group that is not there (§19.3.6), it is INVALID_PARAMETER; §19.3.6
  * says ACCESS_DENIED for a buffer in the wrong state.
  */
-import { EVENT_LOG_MAXIMUM, EVENT_LOG_TYPES, EventLogBufferState, EventLogTimeBasis } from '../../hvdef/event-log.ts';
+import {
+  EVENT_LOG_MAXIMUM,
+  EVENT_LOG_TYPES,
+  EventLogBufferState,
+  EventLogTimeBasis,
+} from '../../hvdef/event-log.ts';
 import { HypercallCode } from '../../hvdef/hypercalls.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { EventLogGroup } from '../event-log.ts';
@@ -11,7 +16,10 @@ import type { HypercallCall, HypercallImplementation } from '../hypercall-call.t
 import { placementAt } from '../proximity-domain.ts';
 
 /** The group that the call's first field names, or a status. */
-function groupOf(call: HypercallCall, missing: HvStatus = HvStatus.OPERATION_DENIED): EventLogGroup | HvStatus {
+function groupOf(
+  call: HypercallCall,
+  missing: HvStatus = HvStatus.OPERATION_DENIED,
+): EventLogGroup | HvStatus {
   const type = call.u32(0);
   if (type >= EVENT_LOG_TYPES) return HvStatus.INVALID_PARAMETER;
   return call.hypervisor.eventLog.group(type) ?? missing;

@@ -37,7 +37,8 @@ function setSystemProperty(call: HypercallCall): number {
   if (call.u32(0) !== SYSTEM_PROPERTY_PERF_COUNTER) return HvStatus.UNKNOWN_PROPERTY;
   const source = call.u32(8);
   const period = call.u64(16);
-  const known = source === ProfileSource.Invalid || (source === ProfileSource.CyclesNotHalted && period !== 0n);
+  const known =
+    source === ProfileSource.Invalid || (source === ProfileSource.CyclesNotHalted && period !== 0n);
   if (!known || call.u32(12) !== 0) return HvStatus.INVALID_PARAMETER;
   if (call.hypervisor.eventLog.profiling) return HvStatus.OPERATION_DENIED;
   call.hypervisor.profile.source = source;

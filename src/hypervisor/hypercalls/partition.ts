@@ -122,9 +122,7 @@ function setPartitionProperty(call: HypercallCall): number {
   const refusal = checkProperty(code, value, contextOf(target, call));
   if (refusal !== HvStatus.SUCCESS) return refusal;
   const { size } = target.virtualProcessors;
-  const fits =
-    code !== PartitionProperty.CpuReserve ||
-    reserveFits(call.hypervisor, target, size, value);
+  const fits = code !== PartitionProperty.CpuReserve || reserveFits(call.hypervisor, target, size, value);
   if (!fits) return HvStatus.PROPERTY_VALUE_OUT_OF_RANGE;
 
   if (code === PartitionProperty.DebugChannelId) {

@@ -64,7 +64,9 @@ function restore(to: Machine, stream: Uint8Array, flags = 0n, chunk = 4080): num
 }
 
 const registersOf = (of: Machine) =>
-  [R.Rax, R.Rip, R.Scontrol, R.Simp, R.Stimer0Config, R.Stimer0Config + 1].map((name) => of.getRegister(0, name).low);
+  [R.Rax, R.Rip, R.Scontrol, R.Simp, R.Stimer0Config, R.Stimer0Config + 1].map(
+    (name) => of.getRegister(0, name).low,
+  );
 
 /** The state with the value at `path` replaced. */
 function altered(stream: Uint8Array, change: (state: Record<string, StateRecord>) => void): Uint8Array {
@@ -130,7 +132,9 @@ describe('partition save and restore', () => {
     expect(made.call(SAVE, [99n, START]).status).toBe(HvStatus.INVALID_PARTITION_ID);
     expect(made.call(SAVE, [0n, START]).status).toBe(HvStatus.INVALID_PARTITION_ID);
     expect(made.call(SAVE, [1n, START]).status).toBe(HvStatus.ACCESS_DENIED);
-    expect(made.call(RESTORE, [made.childId, START | (4081n << 32n)]).status).toBe(HvStatus.INVALID_PARAMETER);
+    expect(made.call(RESTORE, [made.childId, START | (4081n << 32n)]).status).toBe(
+      HvStatus.INVALID_PARAMETER,
+    );
     made.call(0x42, [made.childId]);
     expect(made.call(SAVE, [made.childId, START]).status).toBe(HvStatus.INVALID_PARTITION_STATE);
   });
@@ -182,7 +186,10 @@ describe('partition save and restore', () => {
     const { bytes } = save(made);
     for (const path of fieldPaths(decodeStream(bytes)!)) {
       for (const replacement of [undefined, 'text', -1]) {
-        const result = restore(other, altered(bytes, (state) => void replace(state, path, replacement)));
+        const result = restore(
+          other,
+          altered(bytes, (state) => void replace(state, path, replacement)),
+        );
         // A field that takes any number takes -1: times.
         if (replacement === -1 && result === Result.Complete) restore(other, kept);
         else expect(result, path.join('.')).not.toBe(Result.Complete);

@@ -18,6 +18,13 @@ import {
   SaveRestoreResult,
 } from '../../hvdef/save-restore.ts';
 import { HvStatus } from '../../hvdef/status.ts';
+import {
+  decodeStream,
+  encodeStream,
+  STREAM_HEADER_BYTES,
+  StreamKind,
+  streamHeader,
+} from '../../support/saved-state/state-stream.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
 import { childOf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
@@ -27,13 +34,6 @@ import {
   savePartition,
   saveSummary,
 } from '../saved-state/partition-state.ts';
-import {
-  decodeStream,
-  encodeStream,
-  STREAM_HEADER_BYTES,
-  StreamKind,
-  streamHeader,
-} from '../../support/saved-state/state-stream.ts';
 import { type Direction, SYSTEM_TRANSFER, TRANSFER, type Transfer } from '../saved-state/transfer.ts';
 import { VirtualProcessor } from '../virtual-processor.ts';
 

@@ -15,7 +15,8 @@ const IDENTITY = 8;
 /** The object that the identity at offset 8 names, or a status. */
 function targetOf(call: HypercallCall): StatsTarget | HvStatus {
   const type = call.u32(0);
-  if (type === StatsObject.Hypervisor || type === StatsObject.LogicalProcessor) return globalTarget(call, type);
+  if (type === StatsObject.Hypervisor || type === StatsObject.LogicalProcessor)
+    return globalTarget(call, type);
   if (type !== StatsObject.Partition && type !== StatsObject.Vp) return HvStatus.INVALID_PARAMETER;
   const flags = call.u16(IDENTITY + 12);
   if ((flags & ~STATS_SELF) !== 0 || call.u16(IDENTITY + 14) !== 0) return HvStatus.INVALID_PARAMETER;
@@ -34,7 +35,8 @@ function globalTarget(call: HypercallCall, type: number): StatsTarget | HvStatus
   const rest = call.u32(IDENTITY + 4) | call.u32(IDENTITY + 8) | call.u32(IDENTITY + 12);
   const index = call.u32(IDENTITY);
   if (rest !== 0) return HvStatus.INVALID_PARAMETER;
-  if (type === StatsObject.Hypervisor) return index === 0 ? { kind: 'hypervisor' } : HvStatus.INVALID_PARAMETER;
+  if (type === StatsObject.Hypervisor)
+    return index === 0 ? { kind: 'hypervisor' } : HvStatus.INVALID_PARAMETER;
   const processor = call.hypervisor.logicalProcessors.all[index];
   return processor === undefined ? HvStatus.INVALID_PARAMETER : { kind: 'logical-processor', processor };
 }
@@ -52,7 +54,9 @@ function mapStatsPage(call: HypercallCall): number {
   if (typeof target === 'number') return target;
   const { statistics } = call.hypervisor;
   if (statistics.isMapped(call.caller, target)) return HvStatus.OPERATION_DENIED;
-  return statistics.map(call.caller, target, call.number(24)) ? HvStatus.SUCCESS : HvStatus.INSUFFICIENT_MEMORY;
+  return statistics.map(call.caller, target, call.number(24))
+    ? HvStatus.SUCCESS
+    : HvStatus.INSUFFICIENT_MEMORY;
 }
 
 function unmapStatsPage(call: HypercallCall): number {

@@ -8,13 +8,13 @@
  */
 import { PartitionProperty } from '../../hvdef/partition-property.ts';
 import { SaveRestoreResult } from '../../hvdef/save-restore.ts';
+import { StateReader, type StateRecord } from '../../support/saved-state/state-value.ts';
 import type { Machine } from '../machine.ts';
 import type { Partition } from '../partition.ts';
 import { CRASH, REFERENCE_TIME, SYNTHETIC_PAGES } from '../partition-interrupts.ts';
 import { PERIODIC_TIMER } from '../periodic-timer-assist.ts';
 import { VirtualProcessor } from '../virtual-processor.ts';
 import { MAXIMUM_VIRTUAL_PROCESSORS } from '../virtual-processor-limits.ts';
-import { StateReader, type StateRecord } from '../../support/saved-state/state-value.ts';
 
 /** What a machine must have for the state; a partition may use less than its machine offers. */
 function compatibility(machine: Machine, partition: Partition | undefined): StateRecord {

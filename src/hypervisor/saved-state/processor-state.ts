@@ -5,8 +5,8 @@
  */
 import type { PhysicalMemory, Processor, SegmentRegister } from '../../cpu/processor.ts';
 import { FPU_CS, FPU_DS } from '../../cpu/state-layout.ts';
-import { MSR } from '../../x86/msrs.ts';
 import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
+import { MSR } from '../../x86/msrs.ts';
 
 const CONTROL = [2, 3, 4, 8] as const;
 const DEBUG = [0, 1, 2, 3, 6, 7] as const;

@@ -7,10 +7,10 @@ import { HypercallCode, type HypercallName } from '../../hvdef/hypercalls.ts';
 import { AccessGpaResult } from '../../hvdef/intercepts.ts';
 import { SAVE_RESTORE_CHUNK, SaveRestoreFlag, SaveRestoreResult } from '../../hvdef/save-restore.ts';
 import { HvStatus } from '../../hvdef/status.ts';
-import { HV_PARTITION_ID_SELF } from '../../hvdef/types.ts';
+import { HV_PARTITION_ID_SELF, ProximityFlags } from '../../hvdef/types.ts';
 import { type FieldValues, HypercallFailure, type HypercallPage } from './hypercall-page.ts';
 import { RegisterBatch } from './register-batch.ts';
-import type { RootMemory } from './root-memory.ts';
+import type { PageSpan, RootMemory } from './root-memory.ts';
 
 /** What one answer of INSUFFICIENT_MEMORY is followed by. */
 const DEPOSIT_PAGES = 64;
@@ -38,6 +38,16 @@ export interface GvaResult {
   /** HV_TRANSLATE_GVA_RESULT_CODE. */
   result: number;
   gpa: number;
+}
+
+/** A proximity domain of system memory. */
+export interface NodeOfMemory extends PageSpan {
+  readonly id: number;
+}
+
+/** HV_PROXIMITY_DOMAIN_INFO that takes no other domain. */
+function requiredDomain(id: number): bigint {
+  return (BigInt(ProximityFlags.InfoValid) << 32n) | BigInt(id);
 }
 
 export class ChildPartition {
@@ -80,8 +90,11 @@ export class ChildPartition {
     this.#call('SetPartitionProperty', { PartitionId: this.id, PropertyCode: code, PropertyValue: value });
   }
 
-  createVp(index: number): void {
-    this.#call('CreateVp', { PartitionId: this.id, VpIndex: index, ProximityDomainInfo: 0, Flags: 0 });
+  /** With a `domain`, what the processor needs is deposited and drawn there. */
+  createVp(index: number, domain?: NodeOfMemory): void {
+    const info = domain === undefined ? 0n : requiredDomain(domain.id);
+    const values = { PartitionId: this.id, VpIndex: index, ProximityDomainInfo: info, Flags: 0 };
+    withDeposits(this.#page, this.#memory, this.id, 'CreateVp', values, domain);
   }
 
   /** Maps `pages` of the root from `sourceGpn` at `targetGpn`, with HV_MAP_GPA_FLAGS `rights`. */
@@ -208,7 +221,8 @@ export class ChildPartition {
       prepare();
       const status = this.#page.call(name, values);
       if (status === HvStatus.SUCCESS) return;
-      if (status !== HvStatus.INSUFFICIENT_MEMORY || tries >= MAX_DEPOSITS) throw new HypercallFailure(name, status);
+      if (status !== HvStatus.INSUFFICIENT_MEMORY || tries >= MAX_DEPOSITS)
+        throw new HypercallFailure(name, status);
       deposit(this.#page, this.#memory, HV_PARTITION_ID_SELF, DEPOSIT_PAGES);
     }
   }
@@ -263,13 +277,19 @@ export class ChildPartition {
   }
 }
 
-function deposit(page: HypercallPage, memory: RootMemory, partitionId: bigint, pages: number): void {
+function deposit(
+  page: HypercallPage,
+  memory: RootMemory,
+  partitionId: bigint,
+  pages: number,
+  within?: PageSpan,
+): void {
   let left = pages;
   while (left > 0) {
     const header = page.header('DepositMemory', { PartitionId: partitionId });
     const count = Math.min(left, Math.floor((PAGE_BYTES - header) / 8));
     for (let i = 0; i < count; i++) {
-      const gpn = memory.allocate(1);
+      const gpn = memory.allocate(1, 1, within);
       if (gpn < 0) throw new Error('the root has no more memory to deposit');
       page.input.setBigUint64(header + i * 8, BigInt(gpn), true);
     }
@@ -285,10 +305,11 @@ function withDeposits(
   payer: bigint,
   name: HypercallName,
   values: FieldValues,
+  within?: PageSpan,
 ): void {
   let status = page.call(name, values);
   for (let tries = 0; status === HvStatus.INSUFFICIENT_MEMORY && tries < MAX_DEPOSITS; tries++) {
-    deposit(page, memory, payer, DEPOSIT_PAGES);
+    deposit(page, memory, payer, DEPOSIT_PAGES, within);
     status = page.call(name, values);
   }
   if (status !== HvStatus.SUCCESS) throw new HypercallFailure(name, status);

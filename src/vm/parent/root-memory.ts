@@ -9,6 +9,14 @@ interface Run {
   end: number;
 }
 
+/** Pages that an allocation is confined to: a proximity domain. */
+export interface PageSpan {
+  readonly firstPage: number;
+  readonly pages: number;
+}
+
+const ALL_PAGES: PageSpan = { firstPage: 0, pages: 2 ** 52 };
+
 export class RootMemory {
   /** Free runs by rising page number; never two that touch. */
   #free: Run[];
@@ -22,12 +30,12 @@ export class RootMemory {
     return this.#free.reduce((sum, run) => sum + run.end - run.first, 0);
   }
 
-  /** First page of a run of `pages`, the lowest that fits; -1 when there is none. */
-  allocate(pages: number, alignment = 1): number {
+  /** First page of a run of `pages`, the lowest that fits (and lies in `within`); -1 when there is none. */
+  allocate(pages: number, alignment = 1, within: PageSpan = ALL_PAGES): number {
     for (let index = 0; index < this.#free.length; index++) {
       const { first, end } = this.#free[index];
-      const start = Math.ceil(first / alignment) * alignment;
-      if (start + pages > end) continue;
+      const start = Math.ceil(Math.max(first, within.firstPage) / alignment) * alignment;
+      if (start + pages > Math.min(end, within.firstPage + within.pages)) continue;
       const rest = [
         { first, end: start },
         { first: start + pages, end },

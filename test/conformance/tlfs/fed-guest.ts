@@ -292,6 +292,8 @@ export class FedGuest implements Parent {
     for (let turn = 0; turn < 100_000; turn++) {
       if (view.getUint32(mailbox + Mailbox.Done, true) !== 0) return true;
       if (!this.vp.isReady()) return false;
+      // A scheduler's next turn.
+      this.vp.yielding = false;
       this.vp.run(100);
     }
     return false;

@@ -68,6 +68,10 @@ const VALUES: Record<string, readonly [bigint, bigint] | undefined> = {
   VpRuntime: undefined,
   // Without an identity, the page can't be enabled.
   Hypercall: [0x7000n, 0n],
+  StatsPartitionRetail: [0xb001n, 0n],
+  StatsPartitionInternal: [0xc001n, 0n],
+  StatsVpRetail: [0xd001n, 0n],
+  StatsVpInternal: [0xe001n, 0n],
   GuestOsId: [0x8100_0000_0001_0000n, 0n],
   VpIndex: undefined,
   TimeRefCount: undefined,

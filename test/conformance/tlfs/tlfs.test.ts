@@ -2,8 +2,11 @@
 import { describe, expect, test } from 'vitest';
 import { STATUS_ROWS } from '../../../src/hvdef/hypercall-status.ts';
 import { HypercallCode } from '../../../src/hvdef/hypercalls.ts';
+import { SyntheticMsr } from '../../../src/hvdef/msr.ts';
+import { StatsGroup } from '../../../src/hvdef/statistics.ts';
 import { HvStatus, statusName } from '../../../src/hvdef/status.ts';
 import { hypercallTable } from '../../../src/hypervisor/hypercall-table.ts';
+import { OrderKind } from './feeder.ts';
 import { INTERFACE_CLAIMS, tryInterface } from './interface.ts';
 import { MESSAGE_CLAIMS } from './messages.ts';
 import { REGISTER_CLAIMS, tryRegister } from './registers.ts';
@@ -63,6 +66,30 @@ test('every row of the return-value tables is claimed, or listed with the reason
     ({ call, status }) => `${call}: ${status}`,
   );
   expect(rows.filter((row) => !known.has(row))).toEqual([]);
+});
+
+describe('statistics registers (§21.3.3)', () => {
+  const PAGE_MSRS = [0, 1, 2, 3].map((index) => SyntheticMsr.StatsPartitionRetail + index);
+  test('a guest reads its own statistics at the pages that it chose, and what lies beneath once they are off', () => {
+    const { parent } = new Scene();
+    for (const msr of PAGE_MSRS) {
+      const page = parent.takeOpen(1) * 4096;
+      parent.order(OrderKind.Store, page, 0xabcdn);
+      expect(parent.writeMsr(msr, BigInt(page) | 1n)).toBe(true);
+      parent.order(OrderKind.Load, page);
+      expect(Number(parent.result & 0xffffn)).toBe(StatsGroup.Architected);
+      expect(parent.writeMsr(msr, BigInt(page))).toBe(true);
+      parent.order(OrderKind.Load, page);
+      expect(parent.result).toBe(0xabcdn);
+    }
+  });
+  test('without AccessStatsMsr they are a #GP', () => {
+    const { powerless } = new Scene();
+    for (const msr of PAGE_MSRS) {
+      expect(powerless.writeMsr(msr, 0x1001n)).toBe(false);
+      expect(powerless.exception).toBe(13);
+    }
+  });
 });
 
 describe('on the static stage too', () => {

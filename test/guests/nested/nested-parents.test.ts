@@ -65,7 +65,7 @@ describe('nested parents', () => {
     const messages = run.events.filter((event) => event.kind === 'message' && event.from === from);
     expect(intercepts.length).toBeGreaterThan(DEEP_TEXT.length);
     expect(new Set(messages.map((event) => (event.kind === 'message' ? event.to : 0)))).toEqual(
-      to === Id.Root ? new Set() : new Set([to]),
+      new Set([to]),
     );
   });
 

@@ -121,7 +121,7 @@ function greatGrandchild(): GuestImage {
     guest.inputWords([0, 0]);
     guest.hypercall(Call.CreatePartition);
     guest.expectStatus('a partition without the privilege makes another', HvStatus.ACCESS_DENIED);
-    probe(guest, [Id.Root, Id.Guest, Id.Child, Id.Grandchild]);
+    probe(guest, [Id.Root, Id.Guest, Id.Child, Id.Sibling, Id.Grandchild]);
     guest.exit(0);
   }, IMAGE_GPA);
 }
@@ -335,33 +335,39 @@ function firstByte(guest: GuestProgram, plan: ParentPlan): void {
   asm.label(done);
 }
 
-/** A child wrote to the exit port: take the partition apart, get every page back, leave with the last one. */
+/** A child wrote to the exit port. When no other is left, all are taken apart; then this guest leaves. */
 function ended(guest: GuestProgram, plan: ParentPlan): void {
   const { asm } = guest;
   asm.label('ended').mov(rax, r12).and(eax, 0xff);
   guest.expect(0, 'the exit value of the child');
-  guest.input(0, r13);
-  guest.hypercall(Call.FinalizePartition);
-  guest.expectStatus('HvFinalizePartition');
-  guest.input(0, r13);
-  guest.hypercall(Call.DeletePartition);
-  guest.expectStatus('HvDeletePartition with pages in the pool', HvStatus.OPERATION_DENIED);
-  guest.input(0, r13);
-  guest.inputWords([0], 8);
-  guest.hypercall(Call.WithdrawMemory, { reps: POOL_PAGES });
-  guest.expectStatus('HvWithdrawMemory', HvStatus.SUCCESS, POOL_PAGES);
-  guest.input(0, r13);
-  guest.hypercall(Call.DeletePartition);
-  guest.expectStatus('HvDeletePartition');
-  guest.input(0, r13);
-  guest.hypercall(Call.FinalizePartition);
-  guest.expectStatus('HvFinalizePartition of nobody', HvStatus.INVALID_PARTITION_ID);
   if (plan.sibling !== undefined) {
     const over = asm.fresh('over');
     asm.dec(mem32('children left')).jne('serve').jmp(over);
     asm.align(8).label('children left').words64(2).label(over);
   }
+  takeApart(guest, WAITS_FOR_CHILD);
+  if (plan.sibling !== undefined) takeApart(guest, SIBLING);
   guest.exit(0);
+}
+
+/** The partition ends, and every page comes back. */
+function takeApart(guest: GuestProgram, id: RegisterOperand): void {
+  guest.input(0, id);
+  guest.hypercall(Call.FinalizePartition);
+  guest.expectStatus('HvFinalizePartition');
+  guest.input(0, id);
+  guest.hypercall(Call.DeletePartition);
+  guest.expectStatus('HvDeletePartition with pages in the pool', HvStatus.OPERATION_DENIED);
+  guest.input(0, id);
+  guest.inputWords([0], 8);
+  guest.hypercall(Call.WithdrawMemory, { reps: POOL_PAGES });
+  guest.expectStatus('HvWithdrawMemory', HvStatus.SUCCESS, POOL_PAGES);
+  guest.input(0, id);
+  guest.hypercall(Call.DeletePartition);
+  guest.expectStatus('HvDeletePartition');
+  guest.input(0, id);
+  guest.hypercall(Call.FinalizePartition);
+  guest.expectStatus('HvFinalizePartition of nobody', HvStatus.INVALID_PARTITION_ID);
 }
 
 /** The outermost guest, with all others inside. */

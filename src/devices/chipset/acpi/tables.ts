@@ -1,5 +1,6 @@
 /**
- * The ACPI tables of a machine, made from the platform's declaration: RSDP, XSDT, FADT, FACS, MADT, DSDT.
+ * The ACPI tables of a machine, made from the platform's declaration: RSDP, XSDT, FADT, FACS, MADT, DSDT, and where
+ * the machine has NUMA nodes, SRAT and SLIT (affinity.ts).
  *
  * Chosen: not hardware-reduced, so that the PM timer, PM1 and the SCI are fixed hardware that every system
  * knows; ACPI mode from the start (no SMI command). The boot flags say what is true: no VGA, no 8042, and the
@@ -19,6 +20,7 @@ import {
   RTC_CENTURY_INDEX,
   SCI_GSI,
 } from '../platform.ts';
+import { distanceBody, type NumaTopology, resourceAffinityBody } from './affinity.ts';
 import { DSDT_BODY } from './dsdt.ts';
 
 const HEADER_BYTES = 36;
@@ -46,7 +48,7 @@ export interface AcpiTables {
   rsdpGpa: number;
 }
 
-export function buildAcpiTables(vpCount: number): AcpiTables {
+export function buildAcpiTables(vpCount: number, numa?: NumaTopology): AcpiTables {
   const image = new Uint8Array(FIRMWARE_TABLES.bytes);
   let used = 0;
   const place = (table: Uint8Array): number => {
@@ -61,7 +63,12 @@ export function buildAcpiTables(vpCount: number): AcpiTables {
   const dsdt = place(table('DSDT', 2, Uint8Array.from(DSDT_BODY)));
   const fadt = place(fixedDescription(facs, dsdt));
   const madt = place(interruptControllers(vpCount));
-  const xsdt = place(extendedSystemDescription([fadt, madt]));
+  const described = [fadt, madt];
+  if (numa !== undefined) {
+    described.push(place(table('SRAT', 3, resourceAffinityBody(numa))));
+    described.push(place(table('SLIT', 1, distanceBody(numa))));
+  }
+  const xsdt = place(extendedSystemDescription(described));
   image.set(rootPointer(xsdt), 0);
   return { gpa: FIRMWARE_TABLES.first, bytes: image.slice(0, used), rsdpGpa };
 }

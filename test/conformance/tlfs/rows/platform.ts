@@ -28,7 +28,7 @@ export const platformRows: RowClaim[] = [
   ...rowsOf('PostDebugData', (row) => [
     row('FEATURE_UNAVAILABLE', 'the machine has no connection to a debugger', (s) =>
       s.withoutDebugger().rootGuest.call(C.PostDebugData, [1])),
-    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.parent.call(C.PostDebugData, [1])),
+    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.powerless.call(C.PostDebugData, [1])),
     row('OPERATION_DENIED', 'the partition has no debug channel', (s) => s.rootGuest.call(C.PostDebugData, [1])),
     row('INVALID_PARAMETER', 'the data are longer than they can be', (s) =>
       debugger_(s).call(C.PostDebugData, [TOO_MUCH])),
@@ -44,7 +44,7 @@ export const platformRows: RowClaim[] = [
   ...rowsOf('RetrieveDebugData', (row) => [
     row('FEATURE_UNAVAILABLE', 'the machine has no connection to a debugger', (s) =>
       s.withoutDebugger().rootGuest.call(C.RetrieveDebugData, [1, 0])),
-    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.parent.call(C.RetrieveDebugData, [1, 0])),
+    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.powerless.call(C.RetrieveDebugData, [1, 0])),
     row('OPERATION_DENIED', 'the partition has no debug channel', (s) => s.rootGuest.call(C.RetrieveDebugData, [1, 0])),
     row('INVALID_PARAMETER', 'more is asked for than there can be', (s) =>
       debugger_(s).call(C.RetrieveDebugData, [TOO_MUCH, 0])),
@@ -55,7 +55,7 @@ export const platformRows: RowClaim[] = [
   ...rowsOf('ResetDebugSession', (row) => [
     row('FEATURE_UNAVAILABLE', 'the machine has no connection to a debugger', (s) =>
       s.withoutDebugger().rootGuest.call(C.ResetDebugSession, [1], FAST)),
-    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.parent.call(C.ResetDebugSession, [1], FAST)),
+    row('ACCESS_DENIED', 'the caller lacks Debugging', (s) => s.powerless.call(C.ResetDebugSession, [1], FAST)),
     row('OPERATION_DENIED', 'the partition has no debug channel', (s) =>
       s.rootGuest.call(C.ResetDebugSession, [1], FAST)),
     row('INVALID_PARAMETER', 'neither buffer is named', (s) => debugger_(s).call(C.ResetDebugSession, [0], FAST)),

@@ -1,0 +1,63 @@
+/**
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code]`: both fuzzers in turn until the time is up, a
+ * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
+ */
+import { parseArgs } from 'node:util';
+import { CodeWorld } from './code-world.ts';
+import { PartitionWorld } from './partition-world.ts';
+
+const OPERATIONS = 20_000;
+const BATCH = 500;
+const PROGRAMS = 300;
+const PROGRAM_BATCH = 25;
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+    only: { type: 'string' },
+  },
+});
+
+const total: Record<string, number> = { seeds: 0 };
+function add(figures: object): void {
+  for (const [name, value] of Object.entries(figures)) {
+    total[name] = name === 'deepest' ? Math.max(total[name] ?? 0, value) : (total[name] ?? 0) + value;
+  }
+}
+
+const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
+  partitions: (seed) => {
+    const world = new PartitionWorld(seed);
+    for (let done = 0; done < OPERATIONS; done += BATCH) world.run(BATCH);
+    world.checkStatuses();
+    add(world.figures);
+  },
+  code: (seed) => {
+    const world = new CodeWorld(seed);
+    for (let done = 0; done < PROGRAMS; done += PROGRAM_BATCH) world.run(PROGRAM_BATCH);
+    world.finish();
+    add(world.figures);
+  },
+};
+
+const end = performance.now() + Number(values.seconds) * 1000;
+const first = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
+console.log(`seeds from ${first}, for ${values.seconds} s`);
+for (let seed = first; performance.now() < end && process.exitCode !== 1; seed++) {
+  for (const [name, fuzz] of Object.entries(FUZZERS)) {
+    if (values.only !== undefined && values.only !== name) continue;
+    try {
+      fuzz(seed);
+    } catch (error) {
+      console.error(`seed ${seed}, ${name}:`, error);
+      process.exitCode = 1;
+    }
+  }
+  total.seeds++;
+}
+console.log(
+  Object.entries(total)
+    .map(([name, value]) => `${value} ${name}`)
+    .join(', '),
+);
