@@ -70,6 +70,8 @@ export interface ProcessorOptions {
   translate?: 'hot' | 'always' | 'never';
   /** What counts as hot; for tests that want it sooner. */
   hotAfter?: HotThreshold;
+  /** Most regions that exist at a time; for tests that want to see the end of it. */
+  regionSlots?: number;
   /** Called when the processor is released: its area may be used again. */
   released?: () => void;
 }
@@ -126,7 +128,7 @@ class WasmProcessor implements Processor {
     this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
     const hotAfter = options.hotAfter ?? HOT_AFTER;
     this.stretch = hotAfter.stretch;
-    const { exports, staticBlocks } = this.instantiate(options.staticBlockLength, hotAfter);
+    const { exports, staticBlocks } = this.instantiate(options, hotAfter);
     this.exports = exports;
     this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
@@ -135,7 +137,7 @@ class WasmProcessor implements Processor {
   }
 
   private instantiate(
-    staticBlockLength: number | undefined,
+    { staticBlockLength, regionSlots }: ProcessorOptions,
     hotAfter: HotThreshold,
   ): {
     exports: InterpreterExports;
@@ -171,7 +173,7 @@ class WasmProcessor implements Processor {
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;
-    this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter);
+    this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter, regionSlots);
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();

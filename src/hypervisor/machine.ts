@@ -6,7 +6,6 @@ import type { PhysicalMemory, Processor, ProcessorHost } from '../cpu/processor.
 import type { PlatformProcessor } from '../hvdef/partition-property.ts';
 import type { EventSink } from './event-log-sink.ts';
 import type { LogicalProcessors } from './logical-processors.ts';
-import type { VirtualProcessorCore } from './partition.ts';
 import type { ProximityDomains } from './proximity-domain.ts';
 import type { SpaPageTable } from './spa-page-table.ts';
 import type { Trace } from './trace.ts';
@@ -24,8 +23,8 @@ export type Clock = () => number;
 /** What the statistics registers of a VP ask for (stats-registers.ts). */
 export interface OwnStatistics {
   /** `register`: 0 and 1 for the partition, 2 and 3 for the VP. */
-  show(vp: VirtualProcessorCore, register: number, gpn: number): void;
-  hide(vp: VirtualProcessorCore, register: number): void;
+  show(partition: number, vp: number, register: number, gpn: number): void;
+  hide(partition: number, vp: number, register: number): void;
 }
 
 export interface Machine {

@@ -127,8 +127,8 @@ interface Mapping {
 
 /** The registers of §21.3.3: two pages of the partition, then two of the VP. */
 const FIRST_VP_REGISTER = 2;
-const ownKey = (vp: VirtualProcessorCore, register: number): string =>
-  `${vp.partition.id}:own/${vp.index}/${register}`;
+const ownKey = (partition: number, vp: number, register: number): string =>
+  `${partition}:own/${vp}/${register}`;
 
 /** All statistics pages that are mapped; one per hypervisor. */
 export class Statistics {
@@ -151,14 +151,16 @@ export class Statistics {
   }
 
   /** §21.3.3: shows a VP, or its partition, to the partition itself. An empty pool shows nothing. */
-  show(vp: VirtualProcessorCore, register: number, gpn: number): void {
-    const { partition } = vp;
+  show(partitionId: number, vpIndex: number, register: number, gpn: number): void {
+    const partition = this.#hypervisor.partitions.get(partitionId);
+    const vp = partition?.virtualProcessors.get(vpIndex);
+    if (partition === undefined || vp === undefined) return;
     const target: StatsTarget =
       register < FIRST_VP_REGISTER ? { kind: 'partition', partition } : { kind: 'vp', vp };
-    this.#map(ownKey(vp, register), partition, target, gpn);
+    this.#map(ownKey(partitionId, vpIndex, register), partition, target, gpn);
   }
-  hide(vp: VirtualProcessorCore, register: number): void {
-    this.#drop(ownKey(vp, register));
+  hide(partitionId: number, vpIndex: number, register: number): void {
+    this.#drop(ownKey(partitionId, vpIndex, register));
   }
 
   #map(key: string, mapper: Partition, target: StatsTarget, gpn: number): boolean {

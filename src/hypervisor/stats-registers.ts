@@ -32,12 +32,13 @@ export class StatsRegisters implements Part {
   }
 
   write(register: number, low: number, high: number): void {
-    const { statistics } = this.#vp.partition.machine;
-    if ((this.#low[register] & PageMsrBit.Enable) !== 0) statistics.hide(this.#vp, register);
+    const { index, partition } = this.#vp;
+    const { statistics } = partition.machine;
+    if ((this.#low[register] & PageMsrBit.Enable) !== 0) statistics.hide(partition.id, index, register);
     this.#low[register] = low;
     this.#high[register] = high;
     if ((low & PageMsrBit.Enable) === 0) return;
-    statistics.show(this.#vp, register, (high >>> 0) * PAGES_IN_HIGH_WORD + (low >>> 12));
+    statistics.show(partition.id, index, register, (high >>> 0) * PAGES_IN_HIGH_WORD + (low >>> 12));
   }
 
   reset(): void {

@@ -27,6 +27,7 @@ interface Way {
 const WAYS: Record<string, Way> = {
   'translated at once': { options: { translate: 'always' } },
   'translated when hot': { options: { translate: 'hot', hotAfter: { stretch: 16, samples: 2 } } },
+  'translated with room for few regions': { options: { translate: 'always', regionSlots: 3 }, oneIn: 4 },
   'static blocks of 1': { options: { staticBlockLength: 1 }, oneIn: 6 },
   'static blocks of 9': { options: { staticBlockLength: 9 }, straightOnly: true, oneIn: 4 },
 };

@@ -62,7 +62,6 @@ export class ProgramBuilder {
     this.#modifies = draw.chance(35);
     // The instructions are made for 64-bit code; other modes read most of the same bytes differently.
     this.#mode = draw.chance(82) ? 64 : draw.chance(60) ? 32 : 16;
-    this.#count = 5 + draw.below(56);
     // The instructions are made for 64-bit code; other modes read most of the same bytes differently.
     this.#mode = draw.chance(82) ? 64 : draw.chance(60) ? 32 : 16;
     this.#count = 5 + draw.below(56);

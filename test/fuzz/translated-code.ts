@@ -2,7 +2,7 @@
 import { CodeComparison } from './code-comparison.ts';
 
 const MOST_DIFFERENCES = 20;
-const REPORT_EVERY = 10_000;
+const REPORT_EVERY = 5000;
 
 const programs = Number(process.argv[2] ?? 150_000);
 const seed = process.argv[3] ?? 'long';

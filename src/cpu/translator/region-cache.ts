@@ -47,6 +47,7 @@ export class RegionCache {
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
   private readonly hotSamples: number;
+  private readonly slots: number;
   /** By record: how often it was met, and what cannot be translated. */
   private readonly samples = new Map<number, number>();
   private readonly refused = new Set<number>();
@@ -62,12 +63,14 @@ export class RegionCache {
     imports: WebAssembly.Imports,
     table: WebAssembly.Table,
     hotAfter: HotThreshold = HOT_AFTER,
+    slots: number = REGION_SLOTS,
   ) {
     this.memory = memory;
     this.decoder = decoder;
     this.imports = imports;
     this.table = table;
     this.hotSamples = hotAfter.samples;
+    this.slots = slots;
     decoder.onFlush = () => this.reset();
     decoder.onRegionDropped = (slot, spn) => this.dropped(slot, spn);
   }
@@ -78,7 +81,7 @@ export class RegionCache {
   }
   /** No slot is left: the decoder must be flushed, when no decoded block is running. */
   get isFull(): boolean {
-    return this.size >= REGION_SLOTS;
+    return this.size >= this.slots;
   }
 
   /** A stretch ended at host address `spa` in `mode`; no guest code is running. */
