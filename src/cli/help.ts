@@ -4,6 +4,7 @@ export const GENERAL_HELP = `partita: a Hyper-V-compatible hypervisor in TypeScr
 
   partita run --kernel FILE [options]   boot a kernel in a child partition
   partita inspect [PID]                 look inside a running machine
+  partita picture TRACE                 draw the memory of a machine from its trace
   partita save [PID] FILE               write a running machine to a file
   partita demo                          fetch a Debian kernel and boot it to a shell (npm start)
   partita --version
@@ -39,6 +40,17 @@ export const INSPECT_HELP = `partita inspect: looks inside a running machine of 
   partita inspect          the machine, or a list when there are several
   partita inspect PID      the machine that process PID runs
   --json                   as JSON
+  --map                    the partitions, their GPA spaces and memory pools, drawn on the terminal
+  --svg FILE, --html FILE  the same as a picture
+`;
+
+export const PICTURE_HELP = `partita picture: draws what 'partita run --trace FILE' wrote
+
+  partita picture FILE                the partitions, GPA spaces and memory pools, on the terminal
+  --svg FILE                          as an SVG picture
+  --html FILE                         as a page, with every deposit, draw, release and withdrawal
+
+A partition that was finalized shows as it was before.
 `;
 
 export const SAVE_HELP = `partita save: writes a running machine of this user to a file

@@ -3,6 +3,8 @@ import { parseArgs } from 'node:util';
 import { ExitStatus } from './exit-status.ts';
 import { INSPECT_HELP } from './help.ts';
 import { askMachine, runningMachines } from './inspect-socket.ts';
+import { pictureOfInspection } from './picture/from-inspection.ts';
+import { givePicture } from './picture-file.ts';
 import { firstSentence } from './run-options.ts';
 import { treeText } from './tree-text.ts';
 import { UsageError } from './usage-error.ts';
@@ -22,6 +24,10 @@ export async function inspectCommand(parameters: readonly string[]): Promise<num
   const document = await askMachine(pid).catch((error: unknown) => {
     throw new UsageError(`inspect ${pid}: ${firstSentence(error)}`);
   });
+  if (values.map || values.svg !== undefined || values.html !== undefined) {
+    givePicture(pictureOfInspection(document), values);
+    return ExitStatus.Success;
+  }
   process.stdout.write(values.json ? `${JSON.stringify(document, undefined, 2)}\n` : treeText(document));
   return ExitStatus.Success;
 }
@@ -32,6 +38,9 @@ function parse(parameters: readonly string[]) {
       args: [...parameters],
       options: {
         json: { type: 'boolean', default: false },
+        map: { type: 'boolean', default: false },
+        svg: { type: 'string' },
+        html: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
       allowPositionals: true,

@@ -25,7 +25,13 @@ test.each(['', '0', '1.5', '256M,', 'two', '256M;256M', '256,256'])('%j is refus
 });
 
 test("host takes the nodes that have memory, in proportion, with the host's distances", () => {
-  const host = { memory: [3 * 2 ** 30, 2 ** 30], distances: [[10, 21], [21, 10]] };
+  const host = {
+    memory: [3 * 2 ** 30, 2 ** 30],
+    distances: [
+      [10, 21],
+      [21, 10],
+    ],
+  };
   expect(numaConfig(parse('host'), 256 * MIB, () => host)).toEqual({
     nodeBytes: [192 * MIB, 64 * MIB],
     distances: host.distances,
@@ -43,11 +49,20 @@ test('the topology is read as Linux writes it; a node without memory is left out
     ] as const;
     for (const [name, kilobytes, distance] of nodes) {
       mkdirSync(join(folder, name));
-      writeFileSync(join(folder, name, 'meminfo'), `Node 0 MemTotal:     ${kilobytes} kB\nNode 0 MemFree: 1 kB\n`);
+      writeFileSync(
+        join(folder, name, 'meminfo'),
+        `Node 0 MemTotal:     ${kilobytes} kB\nNode 0 MemFree: 1 kB\n`,
+      );
       writeFileSync(join(folder, name, 'distance'), `${distance}\n`);
     }
     writeFileSync(join(folder, 'online'), '0-1,10\n');
-    expect(hostNodes(folder)).toEqual({ memory: [8873760 * 1024, 4096 * 1024], distances: [[10, 30], [30, 10]] });
+    expect(hostNodes(folder)).toEqual({
+      memory: [8873760 * 1024, 4096 * 1024],
+      distances: [
+        [10, 30],
+        [30, 10],
+      ],
+    });
     expect(hostNodes(join(folder, 'nothing'))).toBeUndefined();
   } finally {
     rmSync(folder, { recursive: true });

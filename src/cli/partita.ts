@@ -5,6 +5,7 @@ import { demoCommand } from './demo-command.ts';
 import { ExitStatus } from './exit-status.ts';
 import { GENERAL_HELP } from './help.ts';
 import { inspectCommand } from './inspect-command.ts';
+import { pictureCommand } from './picture-command.ts';
 import { runCommand } from './run-command.ts';
 import { saveCommand } from './save-command.ts';
 import { UsageError } from './usage-error.ts';
@@ -12,6 +13,7 @@ import { UsageError } from './usage-error.ts';
 const COMMANDS: Record<string, (parameters: readonly string[]) => Promise<number>> = {
   run: runCommand,
   inspect: inspectCommand,
+  picture: pictureCommand,
   save: saveCommand,
   demo: demoCommand,
 };

@@ -7,9 +7,6 @@
  * - A required domain that doesn't exist is refused; a preferred one that doesn't exist means any.
  * - HvGetMemoryBalance counts the named domain alone, also where it is merely preferred.
  */
-import { ProximityFlags } from '../hvdef/types.ts';
-import type { HypercallCall } from './hypercall-call.ts';
-
 /** One node's part of system physical memory. */
 export interface ProximityDomain {
   /** ACPI proximity domain ID, any 32-bit value. */
@@ -61,18 +58,4 @@ export class ProximityDomains {
     while (index > 0 && spn < this.list[index].firstPage) index--;
     return index;
   }
-}
-
-const DEFINED = (ProximityFlags.Preferred | ProximityFlags.InfoValid) >>> 0;
-
-/** What the structure at `offset` of the input asks for; undefined: INVALID_PARAMETER is due. */
-export function placementAt(call: HypercallCall, offset: number): Placement | undefined {
-  const id = call.u32(offset);
-  const flags = call.u32(offset + 4);
-  if ((flags & ~DEFINED) !== 0) return undefined;
-  if ((flags & ProximityFlags.InfoValid) === 0) return ANYWHERE;
-  const domain = call.hypervisor.proximity.indexOfId(id);
-  const required = (flags & ProximityFlags.Preferred) === 0;
-  if (domain < 0) return required ? undefined : ANYWHERE;
-  return { domain, required };
 }

@@ -45,7 +45,9 @@ function partitionOf(partition: Plain): PartitionPicture {
         return { action: text(action), cause: text(cause), pages: number(pages) };
       }),
     },
-    processors: list(partition.virtualProcessors).map(({ index, state }) => `VP ${number(index)} ${text(state)}`),
+    processors: list(partition.virtualProcessors).map(
+      ({ index, state }) => `VP ${number(index)} ${text(state)}`,
+    ),
   };
 }
 

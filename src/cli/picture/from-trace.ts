@@ -1,12 +1,19 @@
 /**
  * The picture of a machine out of its trace: mappings, overlays, pools and partitions are followed from line to line.
- * It shows the state at the end of the trace; a partition that was deleted shows as it was last. Lines that are no
+ * It shows the state at the end of the trace; a partition that was finalized shows as it was before that. Lines that are no
  * JSON objects, a torn last one say, are counted and skipped.
  *
  * The trace doesn't say where large mappings are: shown are those that the hypervisor would make (2 MiB aligned on
  * both sides, with equal rights).
  */
-import { emptyPool, type GpaRun, type MachinePicture, type OverlayMark, type PartitionPicture } from './machine-picture.ts';
+import {
+  emptyPool,
+  type GpaRun,
+  type MachinePicture,
+  type OverlayMark,
+  type PartitionPicture,
+  type PoolMovement,
+} from './machine-picture.ts';
 
 const LARGE = 512;
 /** A trace may ask for more than memory holds; what is beyond is left out of the drawing. */
@@ -17,6 +24,8 @@ interface Followed {
   picture: PartitionPicture;
   overlays: Map<string, OverlayMark>;
   processors: Map<number, string>;
+  /** Finalization began: only the history goes on. */
+  isOver: boolean;
 }
 
 export class TraceFollower {
@@ -55,9 +64,18 @@ export class TraceFollower {
     const { picture } = followed;
     if (kind === 'partition') {
       picture.state = text('state');
+      followed.isOver ||= picture.state === 'finalizing' || picture.state === 'deleted';
       picture.parent = number('parent') === 0 ? undefined : number('parent');
+    } else if (kind !== 'pool' && followed.isOver) {
+      // Taken apart: what there was stays in the picture.
     } else if (kind === 'mapping') {
-      const run = { gpn: number('gpn'), pages: number('pages'), spn: number('spn'), rights: text('rights'), large: false };
+      const run = {
+        gpn: number('gpn'),
+        pages: number('pages'),
+        spn: number('spn'),
+        rights: text('rights'),
+        large: false,
+      };
       picture.runs = replaced(picture.runs, run, run.rights !== 'unmapped');
     } else if (kind === 'overlay') {
       const mark = { kind: text('overlay'), vp: number('vp'), gpn: number('gpn'), rights: '' };
@@ -66,7 +84,7 @@ export class TraceFollower {
     } else if (kind === 'virtual-processor') followed.processors.set(number('vp'), text('state'));
     else {
       const movement = { action: text('action'), cause: text('cause'), pages: number('pages') };
-      move(picture, { ...movement, free: number('free'), inUse: number('inUse') });
+      move(picture, { ...movement, free: number('free'), inUse: number('inUse') }, followed.isOver);
     }
   }
 
@@ -82,18 +100,19 @@ export class TraceFollower {
       pool: emptyPool(),
       processors: [],
     };
-    const followed = { picture, overlays: new Map(), processors: new Map() };
+    const followed = { picture, overlays: new Map(), processors: new Map(), isOver: false };
     this.#partitions.set(id, followed);
     return followed;
   }
 }
 
-function move({ pool }: PartitionPicture, movement: PartitionPicture['pool']['history'][number]): void {
+function move({ pool }: PartitionPicture, movement: PoolMovement, isOver: boolean): void {
   const { action, cause, pages, free, inUse } = movement;
-  pool.free = free;
-  pool.inUse = inUse;
-  if (action === 'draw' || action === 'release') {
-    const left = (pool.causes.get(cause) ?? 0) + (action === 'draw' ? pages : -pages);
+  if (!isOver) {
+    pool.free = free;
+    pool.inUse = inUse;
+    const change = action === 'draw' ? pages : action === 'release' ? -pages : 0;
+    const left = (pool.causes.get(cause) ?? 0) + change;
     if (left > 0) pool.causes.set(cause, left);
     else pool.causes.delete(cause);
   }

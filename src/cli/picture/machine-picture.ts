@@ -70,7 +70,9 @@ export function emptyPool(): PoolPicture {
 }
 
 /** A partition and how deep it lies in the tree, parents before their children. */
-export function partitionTree(partitions: readonly PartitionPicture[]): { partition: PartitionPicture; depth: number }[] {
+export function partitionTree(
+  partitions: readonly PartitionPicture[],
+): { partition: PartitionPicture; depth: number }[] {
   const known = new Set(partitions.map(({ id }) => id));
   const listed: { partition: PartitionPicture; depth: number }[] = [];
   const visit = (partition: PartitionPicture, depth: number): void => {
@@ -95,7 +97,8 @@ const PAGES_PER_MIB = 256;
 
 /** '256 MiB', '12 KiB'. */
 export function sizeText(pages: number): string {
-  if (pages % PAGES_PER_MIB === 0 || pages >= 10 * PAGES_PER_MIB) return `${trimmed(pages / PAGES_PER_MIB)} MiB`;
+  if (pages % PAGES_PER_MIB === 0 || pages >= 10 * PAGES_PER_MIB)
+    return `${trimmed(pages / PAGES_PER_MIB)} MiB`;
   return `${pages * 4} KiB`;
 }
 

@@ -13,7 +13,8 @@ import { printable } from './markup.ts';
 
 const CELLS_PER_LINE = 64;
 const BAR_WIDTH = 40;
-const LEGEND = '█ RWX in 2 MiB mappings  ▓ RWX  w RW  x RX  r R  - inaccessible  · unmapped  ? mixed  o overlay';
+const LEGEND =
+  '█ RWX in 2 MiB mappings  ▓ RWX  w RW  x RX  r R  - inaccessible  · unmapped  ? mixed  o overlay';
 
 export function pictureText(machine: MachinePicture): string {
   const tree = partitionTree(machine.partitions);
@@ -41,7 +42,8 @@ function partitionLines(partition: PartitionPicture, machine: MachinePicture): s
   const lines = [`GPA space of partition ${partition.id}, ${sizeText(pages)} a character`];
   let previous = 0;
   for (const stretch of all) {
-    if (stretch.start > previous) lines.push(`  ${addressText(previous)}  (${sizeText(stretch.start - previous)} unmapped)`);
+    if (stretch.start > previous)
+      lines.push(`  ${addressText(previous)}  (${sizeText(stretch.start - previous)} unmapped)`);
     const cells = cellsOf(partition, stretch, pages);
     for (let at = 0; at < cells.length; at += CELLS_PER_LINE) {
       const row = cells.slice(at, at + CELLS_PER_LINE);
@@ -59,7 +61,9 @@ function partitionLines(partition: PartitionPicture, machine: MachinePicture): s
   if (partition.runs.length > 24) lines.push(`  and ${partition.runs.length - 24} more runs`);
   for (const overlay of partition.overlays) {
     const rights = overlay.rights === '' ? '' : ` ${overlay.rights}`;
-    lines.push(`  ${addressText(overlay.gpn)}  overlay: ${printable(`${overlay.kind}${overlayOwner(overlay)}${rights}`)}`);
+    lines.push(
+      `  ${addressText(overlay.gpn)}  overlay: ${printable(`${overlay.kind}${overlayOwner(overlay)}${rights}`)}`,
+    );
   }
   return [...lines, ...poolLines(partition)];
 }
@@ -69,7 +73,9 @@ export function rightsWord(rights: string): string {
 }
 
 export function nodesText(machine: MachinePicture, spn: number, pages: number): string {
-  const touched = machine.nodes.filter((node) => node.firstPage < spn + pages && node.firstPage + node.pages > spn);
+  const touched = machine.nodes.filter(
+    (node) => node.firstPage < spn + pages && node.firstPage + node.pages > spn,
+  );
   return touched.map(({ id }) => id).join(' and ');
 }
 

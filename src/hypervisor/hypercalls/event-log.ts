@@ -13,7 +13,7 @@ import { HypercallCode } from '../../hvdef/hypercalls.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { EventLogGroup } from '../event-log.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
-import { placementAt } from '../proximity-domain.ts';
+import { placementAt } from './placement.ts';
 
 /** The group that the call's first field names, or a status. */
 function groupOf(

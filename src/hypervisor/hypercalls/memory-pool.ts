@@ -16,7 +16,7 @@ import { RIGHTS_SHIFT, SPN_MASK } from '../gpa-map.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
 import { childOrRootSelf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
-import { placementAt } from '../proximity-domain.ts';
+import { placementAt } from './placement.ts';
 
 /** §7.3.1 */
 function depositMemory(call: HypercallCall): number {

@@ -25,7 +25,7 @@ import { childOf, childOrRootSelf, childOrSelf, isStatus } from '../hypercall-ta
 import { MAXIMUM_DEPTH } from '../hypervisor.ts';
 import type { Partition } from '../partition.ts';
 import { PERIODIC_TIMER } from '../periodic-timer-assist.ts';
-import { placementAt } from '../proximity-domain.ts';
+import { placementAt } from './placement.ts';
 
 /** §5.6.1 */
 function createPartition(call: HypercallCall): number {

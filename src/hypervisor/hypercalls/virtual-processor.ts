@@ -11,10 +11,10 @@ import type { HypercallCall, HypercallImplementation } from '../hypercall-call.t
 import type { HypercallEntry } from '../hypercall-request.ts';
 import { childOf, childOrSelf, isStatus } from '../hypercall-target.ts';
 import type { Partition } from '../partition.ts';
-import { placementAt } from '../proximity-domain.ts';
 import { writeRegister } from '../register-access.ts';
 import { VirtualProcessor } from '../virtual-processor.ts';
 import { MAXIMUM_VIRTUAL_PROCESSORS } from '../virtual-processor-limits.ts';
+import { placementAt } from './placement.ts';
 
 /** The VP of `partition` that an HV_VP_INDEX names; the caller's own under HV_VP_INDEX_SELF. */
 export function namedProcessor(
