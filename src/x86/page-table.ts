@@ -10,4 +10,4 @@ export const PTE = {
 } as const;
 
 /** Physical address width that CPUID 0x80000008 reports; entry bits above it are reserved. */
-export const PHYSICAL_ADDRESS_BITS = 40;
+export const PHYSICAL_ADDRESS_BITS = 39;

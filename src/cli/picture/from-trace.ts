@@ -3,7 +3,7 @@
  * It shows the state at the end of the trace; a partition that was finalized shows as it was before that. Lines that are no
  * JSON objects, a torn last one say, are counted and skipped.
  *
- * The trace doesn't say where large mappings are: shown are those that the hypervisor would make (2 MiB aligned on
+ * The root's map is the identity and no event tells of it: only its overlays are drawn. The trace doesn't say where large mappings are: shown are those that the hypervisor would make (2 MiB aligned on
  * both sides, with equal rights).
  */
 import {

@@ -49,7 +49,8 @@ export function drawGpaSpace(
 
 function placed(all: readonly Stretch[], room: number): PlacedStretch[] {
   const pages = all.reduce((sum, { start, end }) => sum + end - start, 0);
-  const scale = Math.max(room - FOLD_WIDTH * all.length - LEAST_WIDTH * all.length, 100) / pages;
+  const folds = all.filter(({ start }, index) => start > (all[index - 1]?.end ?? 0)).length;
+  const scale = Math.max(room - FOLD_WIDTH * folds - LEAST_WIDTH * all.length, 100) / pages;
   let x = LEFT;
   let previous = 0;
   return all.map((stretch) => {
