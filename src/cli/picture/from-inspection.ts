@@ -7,7 +7,7 @@ export function pictureOfInspection(document: unknown): MachinePicture {
   const root = record(document);
   const hypervisor = record(record(root.machine ?? root).hypervisor);
   return {
-    title: `Process ${number(root.process)}, ${text(root.kernel)}`,
+    title: `${fileName(text(root.kernel))}, process ${number(root.process)}`,
     nodes: list(hypervisor.proximity).map((node) => ({
       id: number(node.id),
       firstPage: number(node.firstPage),
@@ -49,6 +49,11 @@ function partitionOf(partition: Plain): PartitionPicture {
       ({ index, state }) => `VP ${number(index)} ${text(state)}`,
     ),
   };
+}
+
+/** What of a path tells machines apart, cut where it would leave the picture. */
+function fileName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1).slice(0, 64);
 }
 
 function record(value: unknown): Plain {
