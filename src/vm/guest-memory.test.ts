@@ -6,7 +6,11 @@ import { GuestMemory } from './guest-memory.ts';
 function memoryInTwoRuns() {
   const bytes = new Uint8Array(16 * 4096);
   const written: number[] = [];
-  const memory = { bytes, words: new Uint32Array(bytes.buffer), noteWritten: (page: number) => written.push(page) };
+  const memory = {
+    bytes,
+    words: new Uint32Array(bytes.buffer),
+    noteWritten: (page: number) => written.push(page),
+  };
   const surface = { memory } as unknown as ParentSurface;
   const runs = [
     { gpn: 0, rootGpn: 8, pages: 2 },

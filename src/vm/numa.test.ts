@@ -27,7 +27,11 @@ describe('the layout that a guest is told', () => {
   });
 
   test('there may be more nodes than processors', () => {
-    expect(numaLayout(config([2 * MIB, 2 * MIB, 2 * MIB], 1))?.nodes.map(({ vps }) => vps)).toEqual([[0], [], []]);
+    expect(numaLayout(config([2 * MIB, 2 * MIB, 2 * MIB], 1))?.nodes.map(({ vps }) => vps)).toEqual([
+      [0],
+      [],
+      [],
+    ]);
   });
 });
 
@@ -47,7 +51,16 @@ describe('refused, with the reason', () => {
     [{ nodeBytes: [3 * MIB, 61 * MIB] }, 'multiple of 2 MiB'],
     [{ nodeBytes: [0, 64 * MIB] }, 'multiple of 2 MiB'],
     [{ nodeBytes: [32 * MIB] }, '32 MiB together, the machine 64'],
-    [{ nodeBytes: [32 * MIB, 32 * MIB], distances: [[10, 10], [20, 10]] }, 'distances'],
+    [
+      {
+        nodeBytes: [32 * MIB, 32 * MIB],
+        distances: [
+          [10, 10],
+          [20, 10],
+        ],
+      },
+      'distances',
+    ],
   ])('%j', (numa, problem) => {
     expect(() => checkNuma(numa, 64 * MIB)).toThrow(problem);
   });

@@ -86,8 +86,6 @@ export interface Program {
   counters: Uint8Array;
   /** Basic blocks, for the account. */
   blocks: number;
-  /** It stores to its own code. */
-  modifies: boolean;
 }
 
 /** How a program ended. */
@@ -100,6 +98,8 @@ export interface Outcome {
   rflags: bigint;
   gpr: bigint[];
   floating: Uint8Array;
+  /** Some byte of its code pages is not what it was. */
+  codeChanged: boolean;
   /** All pages that the program can reach. */
   memory: Uint8Array;
 }
@@ -108,6 +108,7 @@ export class CodeMachine {
   readonly name: string;
   private readonly physical = new CodeMemory();
   private readonly processor: Processor;
+  private codeBefore: Uint8Array = new Uint8Array(0);
 
   constructor(name: string, options: ProcessorOptions) {
     this.name = name;
@@ -161,6 +162,7 @@ export class CodeMachine {
     bytes.fill(HLT, code, code + CODE_PAGES * PAGE);
     bytes.set(program.code, code + program.codeOffset);
     for (let k = 0; k < CODE_PAGES; k++) physical.noteWritten(FIRST_CODE + k);
+    this.codeBefore = this.codePages();
     bytes.set(program.data, FIRST_DATA * PAGE);
     bytes.set(program.data.subarray(0, PAGE), READ_ONLY_PAGE * PAGE);
     bytes.set(program.counters, COUNTER_PAGE * PAGE);
@@ -182,6 +184,10 @@ export class CodeMachine {
       if (processor.instructionsRetired - start > most) return undefined;
     }
     return undefined;
+  }
+
+  private codePages(): Uint8Array {
+    return this.physical.bytes.slice(FIRST_CODE * PAGE, (FIRST_CODE + CODE_PAGES) * PAGE);
   }
 
   /** Notes a fault and steps over the instruction; false where the program ends. */
@@ -207,6 +213,7 @@ export class CodeMachine {
       rflags: processor.getRflags(),
       gpr: Array.from({ length: 16 }, (_, k) => processor.getGpr(k)),
       floating: processor.saveFloatingPoint(),
+      codeChanged: Buffer.compare(this.codeBefore, this.codePages()) !== 0,
       memory: physical.bytes.slice(TABLES * PAGE, END * PAGE),
     };
   }

@@ -100,7 +100,6 @@ export class ProgramBuilder {
         k % 4 === 0 ? draw.below(draw.chance(90) ? 6 : 40) : 0,
       ),
       blocks: 1 + this.#pieces.filter((piece) => piece.endsBlock).length,
-      modifies: this.#modifies,
     };
   }
 

@@ -1,8 +1,9 @@
 /**
- * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code]`: both fuzzers in turn until the time is up, a
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|translation]`: the fuzzers in turn until the time is up, a
  * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
  */
 import { parseArgs } from 'node:util';
+import { CodeComparison } from './code-comparison.ts';
 import { CodeWorld } from './code-world.ts';
 import { PartitionWorld } from './partition-world.ts';
 
@@ -26,6 +27,8 @@ function add(figures: object): void {
   }
 }
 
+const comparison = new CodeComparison();
+
 const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
   partitions: (seed) => {
     const world = new PartitionWorld(seed);
@@ -38,6 +41,16 @@ const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
     for (let done = 0; done < PROGRAMS; done += PROGRAM_BATCH) world.run(PROGRAM_BATCH);
     world.finish();
     add(world.figures);
+  },
+  translation: (seed) => {
+    const { result } = comparison;
+    const before = { comparedPrograms: result.programs, comparedBlocks: result.blocks };
+    for (let k = 0; k < PROGRAMS; k++) comparison.run(`${seed} ${k}`);
+    add({
+      comparedPrograms: result.programs - before.comparedPrograms,
+      comparedBlocks: result.blocks - before.comparedBlocks,
+    });
+    if (result.differences.length > 0) throw new Error(result.differences.splice(0).join('\n'));
   },
 };
 

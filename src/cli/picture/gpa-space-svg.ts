@@ -77,6 +77,7 @@ function drawBar(
   const rows = drawPins(svg, top, partition.overlays, all);
   const y = top + rows * PIN_ROW + 8;
   svg.text(LEFT - 10, y + 19, 'soft small', 'GPA space', { anchor: 'end' });
+  svg.text(LEFT - 10, y + BAR_HEIGHT + 16, 'soft small', 'MiB', { anchor: 'end' });
   let previous = 0;
   let x = LEFT;
   for (const stretch of all) {
@@ -110,22 +111,26 @@ function drawPins(
   overlays: readonly OverlayMark[],
   all: readonly PlacedStretch[],
 ): number {
-  const rows: number[] = [];
-  const pins = overlays.flatMap((overlay) => {
-    const stretch = all.find(({ start, end }) => overlay.gpn >= start && overlay.gpn < end);
-    if (stretch === undefined) return [];
-    const x = at(stretch, overlay.gpn + 0.5);
-    const label = `${overlay.kind}${overlayOwner(overlay)}`;
-    const width = label.length * LABEL_CHARACTER + 14;
-    // A label that would pass the right edge hangs to the left of its pin.
-    const left = x + width > svg.width - RIGHT ? x - width : x;
-    let row = rows.findIndex((end) => end < left);
-    if (row < 0) row = rows.length;
-    if (row >= MOST_PIN_ROWS) return [{ overlay, x, label: '', left, row: MOST_PIN_ROWS - 1 }];
-    rows[row] = Math.max(left + width, x + 6);
-    return [{ overlay, x, label, left, row }];
-  });
-  const foot = top + rows.length * PIN_ROW + 8;
+  const above: { left: number; row: number }[] = [];
+  // From right to left, each above those that its label reaches: no pin crosses a label.
+  const pins = overlays
+    .toSorted((a, b) => b.gpn - a.gpn)
+    .flatMap((overlay) => {
+      const stretch = all.find(({ start, end }) => overlay.gpn >= start && overlay.gpn < end);
+      if (stretch === undefined) return [];
+      const x = at(stretch, overlay.gpn + 0.5);
+      const label = `${overlay.kind}${overlayOwner(overlay)}`;
+      const width = label.length * LABEL_CHARACTER + 14;
+      // A label that would pass the right edge hangs to the left of its pin.
+      const left = x + width > svg.width - RIGHT ? x - width : x;
+      const reached = above.filter((other) => other.left < left + width).map((other) => other.row + 1);
+      const row = Math.max(0, ...reached);
+      if (row >= MOST_PIN_ROWS) return [{ overlay, x, label: '', left, row: MOST_PIN_ROWS - 1 }];
+      above.push({ left: left - 6, row });
+      return [{ overlay, x, label, left, row }];
+    });
+  const rows = pins.reduce((most, { row }) => Math.max(most, row + 1), 0);
+  const foot = top + rows * PIN_ROW + 8;
   for (const { x, row } of pins) {
     const head = foot - 12 - row * PIN_ROW;
     svg.path(`M${x.toFixed(1)} ${head}V${foot + BAR_HEIGHT}`, 'pin');
@@ -138,24 +143,23 @@ function drawPins(
     const anchor = left < x ? 'end' : 'start';
     svg.text(x + (left < x ? -8 : 8), head + 4, 'ink small', label, { anchor });
   }
-  return rows.length;
+  return rows;
 }
 
-/** Ticks at round numbers of MiB. */
+/** Ticks at round numbers of MiB, or of KiB in a small space. */
 function drawScale(svg: SvgCanvas, stretch: PlacedStretch, y: number): void {
   const mib = (stretch.end - stretch.start) / 256;
-  let step = 2 ** Math.ceil(Math.log2(Math.max((mib * 60) / stretch.width, 1)));
-  if (mib / step > 20) step *= 2;
-  const label = (gpn: number) =>
-    svg.text(at(stretch, gpn), y + 16, 'soft small', `${gpn / 256}`, { anchor: 'middle' });
+  const step = Math.max(2 ** Math.ceil(Math.log2((mib * 60) / stretch.width)), 1 / 256);
+  const label = (gpn: number) => {
+    const text = step < 1 && gpn > 0 ? sizeText(gpn) : `${gpn / 256}`;
+    svg.text(at(stretch, gpn), y + 16, 'soft small', text, { anchor: 'middle' });
+  };
   const first = Math.ceil(stretch.start / 256 / step) * step;
   for (let tick = first; tick * 256 <= stretch.end; tick += step) {
     svg.path(`M${at(stretch, tick * 256).toFixed(1)} ${y}v5`, 'frame');
     label(tick * 256);
   }
-  if (stretch.width >= 200) {
-    svg.text(svg.width - RIGHT, y + 30, 'soft small', 'scale in MiB', { anchor: 'end' });
-  } else if (first * 256 > stretch.end) {
+  if (first * 256 > stretch.end) {
     const text = addressText(stretch.start);
     svg.text(stretch.x + stretch.width / 2, y + 16, 'soft small', text, { anchor: 'middle' });
   }

@@ -51,7 +51,7 @@ class Scene {
       this.decoder,
       all,
       this.table,
-      { stretch: 1, samples: 1 },
+      { stretch: 1, samples: 1, doublings: 10 },
       SLOTS,
     );
   }

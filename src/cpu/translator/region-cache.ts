@@ -21,8 +21,6 @@ import { translateRegion } from './translate.ts';
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
 /** Regions shorter than this gain nothing. */
 const SHORTEST_REGION = 3;
-/** The longest wait for a page that keeps losing regions: 2^10 times the usual samples. */
-const MOST_DOUBLINGS = 10;
 const MOST_REMEMBERED = 10_000;
 
 /** When code counts as hot. */
@@ -31,8 +29,10 @@ export interface HotThreshold {
   stretch: number;
   /** Times a block must be met at the end of a stretch. */
   samples: number;
+  /** How often that doubles, at most, for a page that keeps losing regions. */
+  doublings: number;
 }
-export const HOT_AFTER: HotThreshold = { stretch: 20_000, samples: 3 };
+export const HOT_AFTER: HotThreshold = { stretch: 20_000, samples: 3, doublings: 10 };
 
 export interface RegionStatistics {
   regions: number;
@@ -46,7 +46,7 @@ export class RegionCache {
   private readonly decoder: BlockDecoder;
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
-  private readonly hotSamples: number;
+  private readonly hotAfter: HotThreshold;
   private readonly slots: number;
   /** By record: how often it was met, and what cannot be translated. */
   private readonly samples = new Map<number, number>();
@@ -69,7 +69,7 @@ export class RegionCache {
     this.decoder = decoder;
     this.imports = imports;
     this.table = table;
-    this.hotSamples = hotAfter.samples;
+    this.hotAfter = hotAfter;
     this.slots = slots;
     decoder.onFlush = () => this.reset();
     decoder.onRegionDropped = (slot, spn) => this.dropped(slot, spn);
@@ -101,7 +101,8 @@ export class RegionCache {
   }
 
   private samplesNeeded(spn: number): number {
-    return this.hotSamples * 2 ** Math.min(this.losses.get(spn) ?? 0, MOST_DOUBLINGS);
+    const { samples, doublings } = this.hotAfter;
+    return samples * 2 ** Math.min(this.losses.get(spn) ?? 0, doublings);
   }
 
   /** Translates at once, however short: for tests that force it. */

@@ -102,7 +102,10 @@ describe('the tables of a machine with NUMA nodes', () => {
     [10, 21],
     [17, 10],
   ];
-  const bodies = { SRAT: resourceAffinityBody({ nodes, distances }), SLIT: distanceBody({ nodes, distances }) };
+  const bodies = {
+    SRAT: resourceAffinityBody({ nodes, distances }),
+    SLIT: distanceBody({ nodes, distances }),
+  };
   const numa = buildAcpiTables(2, { nodes, distances });
   const named = (signature: string): Uint8Array => {
     const from = text(numa.bytes.map((byte) => byte & 0x7f)).indexOf(signature);
@@ -113,20 +116,28 @@ describe('the tables of a machine with NUMA nodes', () => {
   test('are there, sum to zero and are listed; without nodes there are none', () => {
     expect([sum(named('SRAT')), sum(named('SLIT'))]).toEqual([0, 0]);
     expect(named('XSDT')).toHaveLength(36 + 4 * 8);
-    expect([named('SRAT').length, named('SLIT').length]).toEqual([36 + bodies.SRAT.length, 36 + bodies.SLIT.length]);
+    expect([named('SRAT').length, named('SLIT').length]).toEqual([
+      36 + bodies.SRAT.length,
+      36 + bodies.SLIT.length,
+    ]);
     expect(() => find('SRAT')).toThrow();
   });
 
-  test.skipIf(!iasl)('iasl reads nodes, processors and distances as they are meant (skipped without iasl)', () => {
-    const srat = disassembled('srat', named('SRAT'));
-    expect(srat.match(/Subtable Type : 00 \[Processor Local APIC\/SAPIC Affinity\]/g)).toHaveLength(2);
-    expect(srat).toMatch(/Processor Local x2APIC Affinity[\s\S]*Proximity Domain : 00000001\s[\s\S]*Apic ID : 0000012C/);
-    expect(srat.match(/Subtable Type : 01 \[Memory Affinity\]/g)).toHaveLength(2);
-    expect(srat).toMatch(/Base Address : 0000000008000000\s.*Address Length : 0000000004000000/);
-    const slit = disassembled('slit', named('SLIT'));
-    expect(slit).toMatch(/Localities : 0000000000000002/);
-    expect(slit).toMatch(/Locality\s+0 : 0A 15\s/);
-    expect(slit).toMatch(/Locality\s+1 : 11 0A\s/);
-    for (const source of [srat, slit]) expect(source).not.toMatch(/Invalid|Unknown|ERROR/);
-  });
+  test.skipIf(!iasl)(
+    'iasl reads nodes, processors and distances as they are meant (skipped without iasl)',
+    () => {
+      const srat = disassembled('srat', named('SRAT'));
+      expect(srat.match(/Subtable Type : 00 \[Processor Local APIC\/SAPIC Affinity\]/g)).toHaveLength(2);
+      expect(srat).toMatch(
+        /Processor Local x2APIC Affinity[\s\S]*Proximity Domain : 00000001\s[\s\S]*Apic ID : 0000012C/,
+      );
+      expect(srat.match(/Subtable Type : 01 \[Memory Affinity\]/g)).toHaveLength(2);
+      expect(srat).toMatch(/Base Address : 0000000008000000\s.*Address Length : 0000000004000000/);
+      const slit = disassembled('slit', named('SLIT'));
+      expect(slit).toMatch(/Localities : 0000000000000002/);
+      expect(slit).toMatch(/Locality\s+0 : 0A 15\s/);
+      expect(slit).toMatch(/Locality\s+1 : 11 0A\s/);
+      for (const source of [srat, slit]) expect(source).not.toMatch(/Invalid|Unknown|ERROR/);
+    },
+  );
 });
