@@ -2,32 +2,17 @@
  * A processor of WebAssembly: state page, logical processor's area, interpreter instance and microcode put
  * together behind the seam of processor.ts.
  */
-import { CR0, EFER } from '../x86/control-registers.ts';
 import { HAS_ERROR_CODE, VECTOR } from '../x86/exceptions.ts';
 import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
-import { cpuid } from './cpuid.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
-import { decode } from './instructions/decode.ts';
-import type { DecodeResult } from './instructions/instruction.ts';
+import { InstructionAtRip } from './instruction-at-rip.ts';
 import { buildInterpreter } from './interpreter.ts';
-import {
-  AREA_BLOCK_TABLE,
-  AREA_SIZE,
-  AREA_TLB,
-  TLB_ADDEND,
-  TLB_ENTRIES,
-  TLB_ENTRY_SHIFT,
-  TLB_EXECUTE,
-} from './logical-processor-area.ts';
-import { setDebug } from './microcode/control-registers.ts';
-import { Core, type InterpreterExports, isCanonical } from './microcode/core.ts';
+import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
+import type { InterpreterExports } from './microcode/core.ts';
 import { TrapPending } from './microcode/debug-exceptions.ts';
-import { FloatingState } from './microcode/floating-state.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
-import { type MsrContext, readMsr, writeMsr } from './microcode/msrs.ts';
-import { Mode } from './mode.ts';
 import { EXIT_MARK, NO_ADDRESS, NON_CANONICAL } from './paging.ts';
 import {
   Access,
@@ -41,10 +26,8 @@ import {
   type PortExit,
   type Processor,
   type ProcessorHost,
-  Segment,
-  type SegmentRegister,
 } from './processor.ts';
-import { ProcessorState } from './state.ts';
+import { ProcessorRegisters } from './processor-registers.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
 import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
@@ -56,10 +39,6 @@ function interpreterModule(): WebAssembly.Module {
   return compiled;
 }
 
-const CONTROL = { 0: S.CR0, 2: S.CR2, 3: S.CR3, 4: S.CR4, 8: S.CR8 } as const;
-/** Instructions that address the stack without saying so. A memory operand of theirs is looked at first. */
-const USES_STACK = new Set('push pop call callf ret retf enter leave pushf popf pusha popa iret'.split(' '));
-const CODE_SIZES = [16, 32, 64] as const;
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
 
@@ -76,8 +55,7 @@ export interface ProcessorOptions {
   released?: () => void;
 }
 
-class WasmProcessor implements Processor {
-  readonly stateAddress: number;
+class WasmProcessor extends ProcessorRegisters implements Processor {
   instructionsRetired = 0;
   readonly portExit: PortExit = { port: 0, size: 0, write: false, string: false, rep: false, value: 0 };
   readonly memoryExit: MemoryExit = { gpa: 0, gva: 0n, gvaValid: true, access: 0 };
@@ -85,14 +63,9 @@ class WasmProcessor implements Processor {
   readonly msrExit = { msr: 0 };
   exceptionIntercepts = 0;
 
-  private readonly memory: PhysicalMemory;
   private readonly host: ProcessorHost;
-  private readonly area: number;
-  private readonly state: ProcessorState;
-  private readonly core: Core;
-  private readonly floating: FloatingState;
   private readonly decoder: BlockDecoder;
-  private readonly msrs: MsrContext;
+  private readonly instruction: InstructionAtRip;
   private readonly exports: InterpreterExports;
   private regions: RegionCache | undefined;
   private readonly translate: 'hot' | 'always' | 'never';
@@ -109,20 +82,11 @@ class WasmProcessor implements Processor {
     area: number,
     options: ProcessorOptions,
   ) {
-    this.memory = memory;
-    this.stateAddress = stateAddress;
+    super(memory, stateAddress, host, area);
     this.host = host;
-    this.area = area;
     this.released = options.released;
-    this.state = new ProcessorState(memory, stateAddress);
-    this.core = new Core(memory, this.state, () => this.exports);
-    this.floating = new FloatingState(this.core);
     this.decoder = new BlockDecoder(memory, area);
-    this.msrs = {
-      state: this.state,
-      readTsc: () => BigInt(Math.floor(host.readTsc())),
-      flushTlb: () => this.exports.flushVirtual(stateAddress),
-    };
+    this.instruction = new InstructionAtRip(memory, this.state, host, this.tlb);
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
     this.state.set32(S.CODE_MAP_BASE, memory.codeMapAddress);
@@ -184,6 +148,10 @@ class WasmProcessor implements Processor {
     return { exports, staticBlocks };
   }
 
+  protected override interpreter(): InterpreterExports {
+    return this.exports;
+  }
+
   // Running
 
   run(maxInstructions: number): Exit {
@@ -195,11 +163,6 @@ class WasmProcessor implements Processor {
     this.completeInstruction();
     // A debug trap ends the halt at once.
     return this.state.get32(S.TRAP_PENDING) === 0 ? reason : Exit.Budget;
-  }
-
-  private forgetTraps(): void {
-    this.state.set32(S.TRAP_PENDING, 0);
-    this.state.set32(S.DEBUG_HITS, 0);
   }
 
   /** Runs in short stretches; where one ends is a sample of where the guest spends its time. */
@@ -220,19 +183,9 @@ class WasmProcessor implements Processor {
 
   private sample(): void {
     const { state } = this;
-    const spa = this.executableInTlb(BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE)));
+    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const spa = this.tlb.executable(linear, state.cpl === 3);
     if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
-  }
-
-  /** Host address of a byte whose page the TLB holds for execution; negative otherwise. */
-  private executableInTlb(linear: bigint): number {
-    const page = Number(BigInt.asUintN(32, linear >> 12n));
-    const index = (page + (page >>> 10)) & (TLB_ENTRIES - 1);
-    const user = this.state.cpl === 3 ? TLB_ENTRIES : 0;
-    const entry = this.area + AREA_TLB + ((user + index) << TLB_ENTRY_SHIFT);
-    const { view } = this.memory;
-    if (view.getBigUint64(entry + TLB_EXECUTE, true) !== (linear & ~0xfffn)) return -1;
-    return (Number(linear & 0xffffffffn) + view.getUint32(entry + TLB_ADDEND, true)) >>> 0;
   }
 
   private decodeBlock(spa: number): number {
@@ -253,7 +206,7 @@ class WasmProcessor implements Processor {
   private deliverFault(): number {
     const { state } = this;
     const pending = state.get32(S.FAULT_VECTOR) - 1;
-    const vector = pending === NON_CANONICAL ? this.vectorOfNonCanonical() : pending;
+    const vector = pending === NON_CANONICAL ? this.instruction.vectorOfNonCanonical() : pending;
     const error = state.get32(S.FAULT_ERROR);
     const errorCode = HAS_ERROR_CODE.has(vector) ? error : undefined;
     if (this.interceptException(vector, errorCode)) {
@@ -283,17 +236,6 @@ class WasmProcessor implements Processor {
     return 1;
   }
 
-  /** #SS(0) when the instruction at RIP addresses memory through SS, #GP(0) otherwise (SDM vol. 1 §3.3.7.1). */
-  private vectorOfNonCanonical(): number {
-    const result = this.decodeAtRip();
-    if (result.kind !== 'ok') return VECTOR.GP;
-    const { operands, row } = result.instruction;
-    const memory = operands.find((operand) => operand.kind === 'memory');
-    if (memory?.kind === 'memory' && memory.segment === Segment.SS) return VECTOR.SS;
-    const stackIsBad = memory === undefined || !isCanonical(this.state.gpr(4));
-    return USES_STACK.has(row.mnemonic) && stackIsBad ? VECTOR.SS : VECTOR.GP;
-  }
-
   private noteMemory(): void {
     const { memoryExit, state } = this;
     memoryExit.gpa = Number(state.get64(S.EXIT_A));
@@ -315,42 +257,11 @@ class WasmProcessor implements Processor {
 
   // Instruction at RIP
 
-  private decodeAtRip(): DecodeResult {
-    const bytes = this.instructionBytes();
-    const code = CODE_SIZES[this.state.get32(S.MODE) & Mode.CodeSizeMask]!;
-    return decode(bytes, 0, Math.min(bytes.length, 15), code);
-  }
-
   get exitInstructionLength(): number {
-    const result = this.decodeAtRip();
-    return result.kind === 'ok' ? result.instruction.length : 0;
+    return this.instruction.length;
   }
-
   instructionBytes(): Uint8Array {
-    const { state } = this;
-    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
-    const { bytes } = this.memory;
-    const first = this.peek(linear);
-    if (first === undefined) return new Uint8Array(0);
-    const inPage = Math.min(16, 4096 - Number(linear & 0xfffn));
-    if (inPage === 16) return bytes.slice(first, first + 16);
-    const second = this.peek(linear + BigInt(inPage));
-    const rest = second === undefined ? 0 : 16 - inPage;
-    const code = new Uint8Array(inPage + rest);
-    code.set(bytes.subarray(first, first + inPage));
-    if (second !== undefined) code.set(bytes.subarray(second, second + rest), inPage);
-    return code;
-  }
-
-  /** Host address of an executable byte, without side effects that the guest could see. */
-  private peek(va: bigint): number | undefined {
-    const cached = this.executableInTlb(va);
-    if (cached >= 0) return cached;
-    const privilege = this.state.cpl;
-    const found = this.translateGva({ gva: va, access: Access.Execute, privilege, setTableBits: false });
-    if (found.kind !== 'ok') return undefined;
-    const answer = lookupOf(this.host)(Math.floor(found.gpa / 4096), Access.Execute);
-    return answer < 0 ? undefined : (answer & 0xffffff) * 4096 + (found.gpa % 4096);
+    return this.instruction.bytes();
   }
 
   completeInstruction(): void {
@@ -430,151 +341,8 @@ class WasmProcessor implements Processor {
 
   // Translations
 
-  flushTlb(): void {
-    const { bytes } = this.memory;
-    bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
-  }
-
-  flushTlbPage(gva: bigint): void {
-    const page = Number(BigInt.asUintN(32, gva >> 12n));
-    const index = (page + (page >>> 10)) & (TLB_ENTRIES - 1);
-    for (const user of [0, 1]) {
-      const entry = this.area + AREA_TLB + ((user * TLB_ENTRIES + index) << TLB_ENTRY_SHIFT);
-      this.memory.bytes.fill(0xff, entry, entry + 24);
-    }
-  }
-
   translateGva(request: GvaTranslationRequest): GvaTranslation {
     return translateGva(this.memory, this.state, lookupOf(this.host), request);
-  }
-
-  // Registers
-
-  getGpr(index: number): bigint {
-    return this.state.gpr(index);
-  }
-  setGpr(index: number, value: bigint): void {
-    this.state.setGpr(index, value);
-  }
-  getRip(): bigint {
-    return this.state.rip;
-  }
-  setRip(value: bigint): void {
-    this.state.rip = value;
-  }
-  getRflags(): bigint {
-    return BigInt(this.state.rflags >>> 0);
-  }
-  setRflags(value: bigint): void {
-    this.state.rflags = Number(value & 0xffffffffn);
-    this.state.refresh();
-  }
-  getSegment(index: number): SegmentRegister {
-    return this.state.segment(index);
-  }
-  /** CPL follows SS's DPL, as on the real processor's VM entry (SDM vol. 3 §26.3.1.2). */
-  setSegment(index: number, value: SegmentRegister): void {
-    this.state.setSegment(index, value);
-    if (index === Segment.SS && this.state.protectedMode)
-      this.state.set32(S.CPL, (value.attributes >> 5) & 3);
-    this.state.refresh();
-  }
-  getTable(which: 'gdtr' | 'idtr'): { base: bigint; limit: number } {
-    const at = which === 'gdtr' ? S.GDTR : S.IDTR;
-    return { base: this.state.get64(at), limit: this.state.get32(at + 8) >>> 0 };
-  }
-  setTable(which: 'gdtr' | 'idtr', value: { base: bigint; limit: number }): void {
-    const at = which === 'gdtr' ? S.GDTR : S.IDTR;
-    this.state.set64(at, value.base);
-    this.state.set32(at + 8, value.limit);
-  }
-  getControl(index: 0 | 2 | 3 | 4 | 8): bigint {
-    return this.state.get64(CONTROL[index]);
-  }
-  setControl(index: 0 | 2 | 3 | 4 | 8, value: bigint): void {
-    this.state.set64(CONTROL[index], value);
-    if (index === 0) this.deriveLongModeActive();
-    this.state.refresh();
-    if (index !== 2 && index !== 8) this.flushTlb();
-  }
-  getXcr0(): bigint {
-    return this.state.get64(S.XCR0);
-  }
-  setXcr0(value: bigint): void {
-    this.state.set64(S.XCR0, value);
-  }
-  getDebug(index: number): bigint {
-    return this.state.get64(S.DR + 8 * index);
-  }
-  setDebug(index: number, value: bigint): void {
-    setDebug(this.core, this, index, value);
-  }
-  getMsr(msr: number): bigint | undefined {
-    return readMsr(this.msrs, msr);
-  }
-  setMsr(msr: number, value: bigint): 'ok' | 'fault' | 'unknown' {
-    return writeMsr(this.msrs, msr, value);
-  }
-  /** EFER.LMA is LME while paging is on. */
-  private deriveLongModeActive(): void {
-    const efer = this.state.get32(S.EFER);
-    const active = (this.state.get32(S.CR0) & CR0.PG) !== 0 && (efer & EFER.LME) !== 0;
-    this.state.set32(S.EFER, active ? efer | EFER.LMA : efer & ~EFER.LMA);
-  }
-  saveFloatingPoint(): Uint8Array {
-    return this.floating.save();
-  }
-  restoreFloatingPoint(image: Uint8Array): void {
-    this.floating.restore(image);
-  }
-  cpuid(leaf: number, subleaf: number): { eax: number; ebx: number; ecx: number; edx: number } {
-    return cpuid(leaf, subleaf, this.state.get32(S.CR4));
-  }
-
-  // Reset
-
-  reset(): void {
-    const { state } = this;
-    this.init();
-    this.floating.reset();
-    state.set64(S.CR0, 0x60000010n);
-    for (const at of [S.MSR_STAR, S.MSR_LSTAR, S.MSR_CSTAR, S.MSR_SFMASK, S.MSR_KERNEL_GS_BASE])
-      state.set64(at, 0n);
-    for (const at of [S.MSR_SYSENTER_CS, S.MSR_SYSENTER_ESP, S.MSR_SYSENTER_EIP, S.MSR_TSC_AUX])
-      state.set64(at, 0n);
-    state.set64(S.MSR_PAT, 0x0007040600070406n);
-    state.set64(S.TSC_OFFSET, 0n);
-    state.set64(S.MSR_TSC_ADJUST, 0n);
-    state.refresh();
-  }
-
-  init(): void {
-    const { state } = this;
-    for (let k = 0; k < 16; k++) state.setGpr(k, 0n);
-    state.setGpr(2, 0x000106a5n);
-    state.set64(S.ZERO, 0n);
-    state.rflags = FLAG.FIXED;
-    for (let k = 0; k < 8; k++) {
-      const attributes = k === Segment.CS ? 0x9b : k === Segment.LDTR ? 0x82 : k === Segment.TR ? 0x8b : 0x93;
-      state.setSegment(k, { selector: 0, base: 0n, limit: 0xffff, attributes });
-    }
-    state.setSegment(Segment.CS, { selector: 0xf000, base: 0xffff0000n, limit: 0xffff, attributes: 0x9b });
-    state.rip = 0xfff0n;
-    this.setTable('gdtr', { base: 0n, limit: 0xffff });
-    this.setTable('idtr', { base: 0n, limit: 0xffff });
-    // CD and NW survive INIT.
-    state.set64(S.CR0, (state.get64(S.CR0) & 0x60000000n) | 0x10n);
-    for (const at of [S.CR2, S.CR3, S.CR4, S.CR8, S.EFER]) state.set64(at, 0n);
-    state.set64(S.XCR0, 1n);
-    for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
-    state.set64(S.DR + 48, 0xffff0ff0n);
-    state.set64(S.DR + 56, 0x400n);
-    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.NMI_MASKED])
-      state.set32(at, 0);
-    this.forgetTraps();
-    state.set32(S.BREAKPOINTS, 0);
-    state.refresh();
-    this.flushTlb();
   }
 
   release(): void {

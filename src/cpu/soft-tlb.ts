@@ -1,0 +1,48 @@
+/** The soft TLB from outside the generated code: forgetting, and looking without filling. */
+import {
+  AREA_BLOCK_TABLE,
+  AREA_TLB,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_EXECUTE,
+} from './logical-processor-area.ts';
+import type { PhysicalMemory } from './processor.ts';
+
+export class SoftTlb {
+  private readonly memory: PhysicalMemory;
+  private readonly area: number;
+
+  /** `area` is the byte address of the logical processor's area. */
+  constructor(memory: PhysicalMemory, area: number) {
+    this.memory = memory;
+    this.area = area;
+  }
+
+  private entry(linear: bigint, user: boolean): number {
+    const page = Number(BigInt.asUintN(32, linear >> 12n));
+    const index = ((page + (page >>> 10)) & (TLB_ENTRIES - 1)) + (user ? TLB_ENTRIES : 0);
+    return this.area + AREA_TLB + (index << TLB_ENTRY_SHIFT);
+  }
+
+  /** Host address of a byte whose page is held for execution; negative otherwise. */
+  executable(linear: bigint, user: boolean): number {
+    const { view } = this.memory;
+    const entry = this.entry(linear, user);
+    if (view.getBigUint64(entry + TLB_EXECUTE, true) !== (linear & ~0xfffn)) return -1;
+    return (Number(linear & 0xffffffffn) + view.getUint32(entry + TLB_ADDEND, true)) >>> 0;
+  }
+
+  /** Forgets all guest virtual and guest physical translations. */
+  flush(): void {
+    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
+  }
+
+  /** Forgets one guest virtual page, of both privileges. */
+  flushPage(gva: bigint): void {
+    for (const user of [false, true]) {
+      const entry = this.entry(gva, user);
+      this.memory.bytes.fill(0xff, entry, entry + TLB_ADDEND);
+    }
+  }
+}
