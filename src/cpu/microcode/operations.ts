@@ -69,22 +69,15 @@ export const Operation = {
   X87: 47,
   /** Mode depends on flags that just changed. */
   FlagsChanged: 48,
-  /** Recomputes MODE only. */
-  ModeChanged: 49,
-  Invalidate: 50,
   /** SCRATCH: frame size, SCRATCH + 8: level. */
   Enter: 51,
   PushAll: 52,
   PopAll: 53,
-  /** SCRATCH.. : bounds check operands. */
-  Bound: 54,
-  /** RDMSR-free forms: argument 0 FS, 1 GS; the value in SCRATCH. */
+  /** Argument: which of daa, das, aaa, aas, aam, aad; SCRATCH: the immediate. */
   DecimalAdjust: 55,
   /** Precise scalar and packed floating point when MXCSR is not the default; see semantics/sse. */
   PreciseFloat: 56,
   Rdpmc: 57,
-  /** SCRATCH: descriptor linear address; argument: state offset of the type register. */
-  InvalidatePcid: 58,
   StringCompareSse: 59,
   /** Between two instructions under STI's shadow or the trap flag. */
   Boundary: 60,
