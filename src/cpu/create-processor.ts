@@ -183,7 +183,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
 
   private sample(): void {
     const { state } = this;
-    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const linear = state.linearRip;
     const spa = this.tlb.executable(linear, state.cpl === 3);
     if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
   }
@@ -193,7 +193,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     // Here no block is running that a flush could pull away.
     if (this.regions?.isFull) this.decoder.flush();
     const record = this.decoder.decode(spa, mode, () => {
-      const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
+      const linear = this.state.linearRip;
       const next = (linear & ~0xfffn) + 4096n;
       const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
       return host === undefined ? -1 : Math.floor(host / 4096);
@@ -250,7 +250,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
   }
 
   private dropCodeAtRip(): void {
-    const linear = BigInt.asUintN(64, this.state.rip + this.state.get64(S.CODE_BASE));
+    const linear = this.state.linearRip;
     const host = this.exports.walk(this.stateAddress, linear, Access.Execute, this.state.cpl === 3 ? 1 : 0);
     if (host !== NO_ADDRESS) this.memory.noteWritten(host >>> 12, Number(linear & 0xfffn), 1);
   }

@@ -42,7 +42,7 @@ export class InstructionAtRip {
   /** Up to 16 bytes at RIP, as far as they can be fetched. */
   bytes(): Uint8Array {
     const { state } = this;
-    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const linear = state.linearRip;
     const { bytes } = this.memory;
     const first = this.peek(linear);
     if (first === undefined) return new Uint8Array(0);

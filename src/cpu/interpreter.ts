@@ -128,9 +128,7 @@ class InterpreterBuilder {
         f.branch(lookup);
       });
       this.charge(0);
-      const within = loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET);
-      const rip = i64.and(i64.add(this.field('i64', S.RIP_PAGE), within), this.field('i64', S.CODE_MASK));
-      f.store('i64', this.state, S.RIP, rip);
+      this.storeRip();
       this.deliver(lookup);
     });
     f.unreachable();
@@ -141,6 +139,13 @@ class InterpreterBuilder {
     const done = i32.shrU(i32.sub(this.record.get, this.blockStart.get), i32.const(RECORD_SHIFT));
     const left = i32.sub(this.field('i32', S.BUDGET), i32.add(done, i32.const(extra)));
     this.f.store('i32', this.state, S.BUDGET, left);
+  }
+
+  /** RIP becomes that of the current record. */
+  private storeRip(): void {
+    const within = loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET);
+    const rip = i64.and(i64.add(this.field('i64', S.RIP_PAGE), within), this.field('i64', S.CODE_MASK));
+    this.f.store('i64', this.state, S.RIP, rip);
   }
 
   /** Exits that are due between instructions; then what STI's shadow and the trap flag want. */
@@ -244,13 +249,7 @@ class InterpreterBuilder {
     // A stale or final record is no instruction: RIP is where it stands, and it is not charged for.
     const lookAgain = (): void => {
       this.charge(0);
-      const within = loads.i64_16u(this.record.get, RECORD_PAGE_OFFSET);
-      f.store(
-        'i64',
-        this.state,
-        S.RIP,
-        i64.and(i64.add(this.field('i64', S.RIP_PAGE), within), this.field('i64', S.CODE_MASK)),
-      );
+      this.storeRip();
       f.set(this.linkFrom, i32.const(0));
       f.branch(labels.lookup);
     };

@@ -70,6 +70,10 @@ export class ProcessorState {
   set rip(value: bigint) {
     this.set64(S.RIP, value);
   }
+  /** Linear address of the instruction at RIP. */
+  get linearRip(): bigint {
+    return BigInt.asUintN(64, this.rip + this.get64(S.CODE_BASE));
+  }
   get protectedMode(): boolean {
     return (this.get32(S.CR0) & CR0.PE) !== 0;
   }

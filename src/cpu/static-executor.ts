@@ -100,7 +100,7 @@ export class StaticExecutor {
   private step(): boolean {
     const { core } = this.host;
     const { state } = core;
-    const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+    const linear = state.linearRip;
     const bytes = this.fetch(linear);
     if (!bytes) return false;
     state.set64(S.RIP_PAGE, BigInt.asUintN(64, state.rip - (linear & 0xfffn)));

@@ -77,7 +77,7 @@ export function noteAccess({ state }: Core, size: number, access: number): numbe
 function instructionHits(state: ProcessorState): number {
   const armed = state.get32(S.BREAKPOINTS) >> 4;
   if (armed === 0) return 0;
-  const linear = BigInt.asUintN(64, state.rip + state.get64(S.CODE_BASE));
+  const linear = state.linearRip;
   let hits = 0;
   for (let k = 0; k < 4; k++) if (armed & (1 << k) && state.get64(S.DR + 8 * k) === linear) hits |= 1 << k;
   return hits;
