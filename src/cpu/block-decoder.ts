@@ -30,7 +30,7 @@ import {
   segmentOffset,
   sourceSegment,
 } from './operand-places.ts';
-import type { CodeHolder, PhysicalMemory } from './processor.ts';
+import type { CodeHolder, CodeSharing, PhysicalMemory } from './processor.ts';
 import * as R from './record.ts';
 import * as S from './state-layout.ts';
 
@@ -50,6 +50,8 @@ interface Block {
   mode: number;
   record: number;
   count: number;
+  /** Page offset behind the last byte; more than 4096 where the last instruction crosses the page. */
+  endOffset: number;
   /** Table slot of the region that the record enters; -1 for a block of records. */
   region: number;
 }
@@ -69,6 +71,10 @@ export class BlockDecoder implements CodeHolder {
   private cursor: number;
   private readonly pages = new Map<number, CodePage>();
   private readonly crossing = new Uint8Array(32);
+  /** Set where other threads store to the same memory. */
+  private readonly sharing: CodeSharing | undefined;
+  /** What a block's bytes were before it was decoded. */
+  private readonly before = new Uint8Array(MAX_BLOCK * MAX_INSTRUCTION_LENGTH);
   /** Called when everything is forgotten. */
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
@@ -76,13 +82,14 @@ export class BlockDecoder implements CodeHolder {
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 
-  constructor(memory: PhysicalMemory, area: number) {
+  constructor(memory: PhysicalMemory, area: number, sharing?: CodeSharing) {
     this.memory = memory;
     this.area = area;
+    this.sharing = sharing;
     this.view = memory.view;
     this.cursor = area + AREA_RECORDS;
     this.flush();
-    memory.codeHolders.push(this);
+    if (!sharing) memory.codeHolders.push(this);
   }
 
   /** Forgets all decoded code. */
@@ -96,8 +103,45 @@ export class BlockDecoder implements CodeHolder {
     this.cursor = this.area + AREA_RECORDS;
   }
 
-  /** Decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. */
+  /**
+   * Decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. A record that only
+   * says "look again" where other threads changed the code meanwhile.
+   */
   decode(spa: number, mode: number, secondPage: SecondPage): number {
+    const { sharing } = this;
+    if (!sharing) return this.decodeNow(spa, mode, secondPage);
+    sharing.markCodePage(Math.floor(spa / 4096));
+    const { epoch } = sharing;
+    const inPage = this.memory.bytes.subarray(spa, spa + Math.min(4096 - (spa % 4096), this.before.length));
+    this.before.set(inPage);
+    const record = this.decodeNow(spa, mode, secondPage);
+    if (record === 0 || (sharing.epoch === epoch && this.isUnchanged(spa, record))) return record;
+    this.view.setUint16(record + R.RECORD_HANDLER, R.Handler.Stale, true);
+    this.forgetBlock(spa, mode);
+    const again = this.record(R.Handler.Stale, spa % 4096, 0);
+    return again;
+  }
+
+  /** The block's bytes are still those that were decoded. All of them are marked as code by now. */
+  private isUnchanged(spa: number, record: number): boolean {
+    const { bytes } = this.memory;
+    const { crossing } = this;
+    const end = this.pages.get(Math.floor(spa / 4096))!.blocks.at(-1)!.endOffset;
+    const start = spa % 4096;
+    const here = Math.min(end, 4096) - start;
+    for (let k = 0; k < here; k++) if (bytes[spa + k] !== this.before[k]) return false;
+    if (end <= 4096) return true;
+    const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true)) * 4096;
+    for (let k = 0; k < end - 4096; k++) if (bytes[second + k] !== crossing[here + k]) return false;
+    return true;
+  }
+
+  private forgetBlock(spa: number, mode: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    this.view.setUint32(slot, 0xffffffff, true);
+  }
+
+  private decodeNow(spa: number, mode: number, secondPage: SecondPage): number {
     const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
     if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
     const first = this.cursor;
@@ -124,6 +168,7 @@ export class BlockDecoder implements CodeHolder {
         if (count > 0) break;
         const spn = secondPage();
         if (spn < 0) return -1;
+        this.sharing?.markCodePage(spn);
         this.noteCodePage(spn);
         result = this.decodeCrossing(pageStart + offset, spn, code);
         this.checkSecondPageRecord(offset, spn);
@@ -280,21 +325,30 @@ export class BlockDecoder implements CodeHolder {
     return this.view.getUint16(record + R.RECORD_HANDLER, true) === R.Handler.Region;
   }
 
-  /** Makes `record` enter the region in table slot `tableSlot`; stores to any of its code make it stale. */
+  /**
+   * Makes `record` enter the region in table slot `tableSlot`; stores to any of its code make it stale. False, with
+   * nothing done, where the code is no longer that in `decoded`, a copy of the page.
+   */
   enterRegion(
     record: number,
     spa: number,
     mode: number,
     tableSlot: number,
     extents: readonly { from: number; to: number }[],
-  ): void {
+    decoded: Uint8Array,
+  ): boolean {
     const { view } = this;
+    const spn = Math.floor(spa / 4096);
+    const page = this.noteCodePage(spn);
+    for (const { from, to } of extents) this.markCode(spn, page, from, Math.min(to, 4096));
+    const { bytes } = this.memory;
+    for (const { from, to } of extents)
+      for (let k = from; k < Math.min(to, 4096); k++) if (bytes[spn * 4096 + k] !== decoded[k]) return false;
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
-    const page = this.noteCodePage(Math.floor(spa / 4096));
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    page.blocks.push({ slot, spa, mode, record, count: 1, region: tableSlot });
-    for (const { from, to } of extents) markGranules(page, from, Math.min(to, 4096));
+    page.blocks.push({ slot, spa, mode, record, count: 1, endOffset: 4096, region: tableSlot });
+    return true;
   }
 
   // Bookkeeping
@@ -307,14 +361,14 @@ export class BlockDecoder implements CodeHolder {
     const spn = Math.floor(spa / 4096);
     const page = this.noteCodePage(spn);
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    const block = { slot, spa, mode, record, count, region: -1 };
+    const block = { slot, spa, mode, record, count, endOffset, region: -1 };
     page.blocks.push(block);
-    markGranules(page, spa % 4096, Math.min(endOffset, 4096));
+    this.markCode(spn, page, spa % 4096, Math.min(endOffset, 4096));
     if (endOffset > 4096) {
       const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
       const next = this.noteCodePage(second);
       next.blocks.push(block);
-      markGranules(next, 0, endOffset - 4096);
+      this.markCode(second, next, 0, endOffset - 4096);
     }
   }
 
@@ -324,10 +378,17 @@ export class BlockDecoder implements CodeHolder {
     if (!page) {
       page = { blocks: [], granules: new Uint32Array(4) };
       this.pages.set(spn, page);
-      this.view.setUint8(this.memory.codeMapAddress + spn, 1);
-      this.dropWriteTags(spn);
+      if (!this.sharing) {
+        this.view.setUint8(this.memory.codeMapAddress + spn, 1);
+        this.dropWriteTags(spn);
+      }
     }
     return page;
+  }
+
+  private markCode(spn: number, page: CodePage, from: number, to: number): void {
+    if (this.sharing) this.sharing.markCode(spn, from, to);
+    else markGranules(page, from, to);
   }
 
   private dropWriteTags(spn: number): void {
@@ -347,6 +408,12 @@ export class BlockDecoder implements CodeHolder {
     if (!touchesGranules(page, offset, offset + size)) return true;
     this.dropPage(spn, page);
     return false;
+  }
+
+  /** Drops all code of a page. */
+  dropCode(spn: number): void {
+    const page = this.pages.get(spn);
+    if (page) this.dropPage(spn, page);
   }
 
   private dropPage(spn: number, page: CodePage): void {

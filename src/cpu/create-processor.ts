@@ -16,6 +16,7 @@ import { buildMicrocode } from './microcode/microcode.ts';
 import { EXIT_MARK, NO_ADDRESS, NON_CANONICAL } from './paging.ts';
 import {
   Access,
+  type CodeSharing,
   type ExceptionExit,
   Exit,
   type FailedDelivery,
@@ -34,7 +35,7 @@ import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-c
 
 let compiled: WebAssembly.Module | undefined;
 /** The interpreter is the same for all processors: built and compiled once a process. */
-function interpreterModule(): WebAssembly.Module {
+export function interpreterModule(): WebAssembly.Module {
   compiled ??= new WebAssembly.Module(buildInterpreter() as Uint8Array<ArrayBuffer>);
   return compiled;
 }
@@ -53,18 +54,28 @@ export interface ProcessorOptions {
   regionSlots?: number;
   /** Called when the processor is released: its area may be used again. */
   released?: () => void;
+  /**
+   * The processor is divided: `Front` is what the host sees, on a state of its own; `Engine` executes on that state, on
+   * another thread (threads/). A front never runs, an engine never resets.
+   */
+  half?: 'front' | 'engine';
+  /** Where other threads store to the same memory. */
+  sharing?: CodeSharing;
+  /** The interpreter, where it is compiled already. */
+  module?: WebAssembly.Module;
 }
 
-class WasmProcessor extends ProcessorRegisters implements Processor {
-  instructionsRetired = 0;
+export class WasmProcessor extends ProcessorRegisters implements Processor {
+  protected retired = 0;
   readonly portExit: PortExit = { port: 0, size: 0, write: false, string: false, rep: false, value: 0 };
   readonly memoryExit: MemoryExit = { gpa: 0, gva: 0n, gvaValid: true, access: 0 };
   readonly exceptionExit: ExceptionExit = { vector: 0, errorCode: undefined, parameter: 0n };
   readonly msrExit = { msr: 0 };
-  exceptionIntercepts = 0;
+  protected intercepts = 0;
 
-  private readonly host: ProcessorHost;
-  private readonly decoder: BlockDecoder;
+  protected readonly host: ProcessorHost;
+  /** A front has none. */
+  protected readonly decoder: BlockDecoder | undefined;
   private readonly instruction: InstructionAtRip;
   private readonly exports: InterpreterExports;
   private regions: RegionCache | undefined;
@@ -85,7 +96,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     super(memory, stateAddress, host, area);
     this.host = host;
     this.released = options.released;
-    this.decoder = new BlockDecoder(memory, area);
+    this.decoder = options.half === 'front' ? undefined : new BlockDecoder(memory, area, options.sharing);
     this.instruction = new InstructionAtRip(memory, this.state, host, this.tlb);
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
@@ -96,12 +107,23 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     this.exports = exports;
     this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
-    this.flushTlb();
+    if (options.half === 'engine') return;
+    this.tlb.flush();
     this.reset();
   }
 
+  get instructionsRetired(): number {
+    return this.retired;
+  }
+  get exceptionIntercepts(): number {
+    return this.intercepts;
+  }
+  set exceptionIntercepts(vectors: number) {
+    this.intercepts = vectors;
+  }
+
   private instantiate(
-    { staticBlockLength, regionSlots }: ProcessorOptions,
+    { staticBlockLength, regionSlots, module = interpreterModule() }: ProcessorOptions,
     hotAfter: HotThreshold,
   ): {
     exports: InterpreterExports;
@@ -133,11 +155,12 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
       deliverFault: () => this.deliverFault(),
     };
-    const instance = new WebAssembly.Instance(interpreterModule(), { host });
+    const instance = new WebAssembly.Instance(module, { host });
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;
-    this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter, regionSlots);
+    if (this.decoder)
+      this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter, regionSlots);
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();
@@ -173,7 +196,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
       state.set32(S.BUDGET, budget);
       const reason = this.execute();
       const done = budget - state.get32(S.BUDGET);
-      this.instructionsRetired += done;
+      this.retired += done;
       left -= done;
       if (reason !== Exit.Budget) return reason;
       if (this.translate === 'hot') this.sample();
@@ -189,10 +212,11 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
   }
 
   private decodeBlock(spa: number): number {
+    const decoder = this.decoder!;
     const mode = this.state.get32(S.MODE);
     // Here no block is running that a flush could pull away.
-    if (this.regions?.isFull) this.decoder.flush();
-    const record = this.decoder.decode(spa, mode, () => {
+    if (this.regions?.isFull) decoder.flush();
+    const record = decoder.decode(spa, mode, () => {
       const linear = this.state.linearRip;
       const next = (linear & ~0xfffn) + 4096n;
       const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
@@ -219,7 +243,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
 
   /** True, with `exceptionExit` filled in, if the host intercepts the vector. */
   private interceptException(vector: number, errorCode: number | undefined): boolean {
-    if (((this.exceptionIntercepts >>> vector) & 1) === 0) return false;
+    if (((this.intercepts >>> vector) & 1) === 0) return false;
     this.exceptionExit.vector = vector;
     this.exceptionExit.errorCode = errorCode;
     this.exceptionExit.parameter = this.state.get64(S.FAULT_ADDRESS);
@@ -236,7 +260,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     return 1;
   }
 
-  private noteMemory(): void {
+  protected noteMemory(): void {
     const { memoryExit, state } = this;
     memoryExit.gpa = Number(state.get64(S.EXIT_A));
     memoryExit.gva = state.get64(S.EXIT_B);
@@ -333,10 +357,10 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
   private failedDelivery: FailedDelivery | undefined;
 
   raiseAttention(bits: number): void {
-    this.state.set32(S.ATTENTION, this.state.get32(S.ATTENTION) | bits);
+    this.state.raiseAttention(bits);
   }
   clearAttention(bits: number): void {
-    this.state.set32(S.ATTENTION, this.state.get32(S.ATTENTION) & ~bits);
+    this.state.clearAttention(bits);
   }
 
   // Translations
@@ -347,7 +371,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
 
   release(): void {
     const { codeHolders } = this.memory;
-    const at = codeHolders.indexOf(this.decoder);
+    const at = this.decoder ? codeHolders.indexOf(this.decoder) : -1;
     if (at >= 0) codeHolders.splice(at, 1);
     this.released?.();
   }

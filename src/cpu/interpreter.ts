@@ -158,7 +158,8 @@ class InterpreterBuilder {
       i32.or(this.field('i32', S.ATTENTION), single),
       () => {
         const attention = this.field('i32', S.ATTENTION);
-        f.if(i32.and(attention, i32.const(Attention.Stop)), () => exit(Exit.Attention));
+        const stops = i32.const(Attention.Stop | Attention.Service);
+        f.if(i32.and(attention, stops), () => exit(Exit.Attention));
         f.if(single, () => {
           const args = [this.state, i32.const(Operation.Boundary), i32.const(0), i32.const(0)] as const;
           f.branchIf(fault, f.call(this.runtime.imports.microcode, ...args));

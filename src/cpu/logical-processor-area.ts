@@ -28,5 +28,7 @@ export const AREA_GPA_CACHE = AREA_TLB + 2 * TLB_SIZE;
 export const AREA_BLOCK_TABLE = AREA_GPA_CACHE + (GPA_CACHE_ENTRIES << GPA_CACHE_ENTRY_SHIFT);
 export const AREA_RECORDS = AREA_BLOCK_TABLE + (BLOCK_TABLE_ENTRIES << BLOCK_ENTRY_SHIFT);
 export const RECORDS_SIZE = 14 << 20;
+/** What the processor's thread and others tell each other (threads/mailbox.ts): one page. */
+export const AREA_MAILBOX = AREA_RECORDS + RECORDS_SIZE;
 /** Bytes to reserve, a multiple of 4 KiB. */
-export const AREA_SIZE = AREA_RECORDS + RECORDS_SIZE;
+export const AREA_SIZE = AREA_MAILBOX + 4096;

@@ -6,7 +6,13 @@ import { setDebug } from './microcode/control-registers.ts';
 import { Core, type InterpreterExports } from './microcode/core.ts';
 import { FloatingState } from './microcode/floating-state.ts';
 import { type MsrContext, readMsr, writeMsr } from './microcode/msrs.ts';
-import { type PhysicalMemory, type ProcessorHost, Segment, type SegmentRegister } from './processor.ts';
+import {
+  Attention,
+  type PhysicalMemory,
+  type ProcessorHost,
+  Segment,
+  type SegmentRegister,
+} from './processor.ts';
 import { SoftTlb } from './soft-tlb.ts';
 import { ProcessorState } from './state.ts';
 import * as S from './state-layout.ts';
@@ -43,6 +49,9 @@ export abstract class ProcessorRegisters {
 
   flushTlb(): void {
     this.tlb.flush();
+  }
+  flushVirtual(): void {
+    this.tlb.flushVirtual();
   }
   flushTlbPage(gva: bigint): void {
     this.tlb.flushPage(gva);
@@ -169,8 +178,8 @@ export abstract class ProcessorRegisters {
     for (let k = 0; k < 4; k++) state.set64(S.DR + 8 * k, 0n);
     state.set64(S.DR + 48, 0xffff0ff0n);
     state.set64(S.DR + 56, 0x400n);
-    for (const at of [S.CPL, S.FAULT_VECTOR, S.ATTENTION, S.INTERRUPT_SHADOW, S.NMI_MASKED])
-      state.set32(at, 0);
+    for (const at of [S.CPL, S.FAULT_VECTOR, S.INTERRUPT_SHADOW, S.NMI_MASKED]) state.set32(at, 0);
+    state.clearAttention(Attention.Stop | Attention.InterruptWindow);
     this.forgetTraps();
     state.set32(S.BREAKPOINTS, 0);
     state.refresh();

@@ -37,8 +37,8 @@ export const Exit = {
 } as const;
 export type Exit = (typeof Exit)[keyof typeof Exit];
 
-/** Bits of the attention word. */
-export const Attention = { Stop: 1, InterruptWindow: 2 } as const;
+/** Bits of the attention word. Service: other processors' threads ask for something (threads/requests.ts). */
+export const Attention = { Stop: 1, InterruptWindow: 2, Service: 4 } as const;
 
 export interface PortExit {
   port: number;
@@ -86,6 +86,22 @@ export interface ProcessorHost {
   translateGpa(gpn: number, access: number): number;
   /** Time stamp counter ticks since the partition's start, before the processor's own offset. */
   readTsc(): number;
+  /** Reading of the machine's clock, in ns, at which `readTsc()` was 0; asked when a run on a thread of its own begins. */
+  tscOrigin?(): number;
+}
+
+/** The thread that executes a processor's instructions; everything else of the processor is called while it stands still. */
+export interface ProcessorThread {
+  /** True from `begin` until `takeExit` has answered. */
+  readonly running: boolean;
+  /** As `Processor.run`, but returns at once. */
+  begin(maxInstructions: number): void;
+  /** Why it has stopped, once; undefined while it executes. Throws when the thread has died. */
+  takeExit(): Exit | undefined;
+  /** Makes it stop at the next instruction boundary and waits for that; `takeExit` then answers. */
+  stop(): void;
+  /** Time spent executing since creation, in ns. */
+  readonly runTime: number;
 }
 
 export interface SegmentRegister {
@@ -122,6 +138,8 @@ export type GvaTranslation =
 export interface Processor {
   /** Byte address of the state page in system physical memory (layout: cpu/state-layout.ts). */
   readonly stateAddress: number;
+  /** Undefined where `run` executes on the caller's thread. */
+  readonly thread?: ProcessorThread;
   /** Runs until an exit; at most about `maxInstructions` (at least 1). */
   run(maxInstructions: number): Exit;
   /** Instructions completed since creation. */
@@ -188,8 +206,10 @@ export interface Processor {
   /** Bit v set: an exception with vector v exits instead of being delivered. */
   exceptionIntercepts: number;
 
-  /** Forgets all cached GVA translations (needed after any change of a GPA mapping or right). */
+  /** Forgets all cached GVA and GPA translations (needed after any change of a GPA mapping or right). */
   flushTlb(): void;
+  /** Forgets all cached GVA translations. */
+  flushVirtual(): void;
   /** Forgets the cached translation of one guest virtual address. */
   flushTlbPage(gva: bigint): void;
   translateGva(request: GvaTranslationRequest): GvaTranslation;
@@ -227,4 +247,14 @@ export interface PhysicalMemory {
   readonly codeMapAddress: number;
   /** All processors' decoders; each adds itself. */
   readonly codeHolders: CodeHolder[];
+}
+
+/** What a decoder does where other threads store to the memory that it decodes from (threads/code-sharing.ts). */
+export interface CodeSharing {
+  /** Before reading code of the page: from now on no store to it goes unnoticed. May serve other threads' requests. */
+  markCodePage(spn: number): void;
+  /** Code came from these bytes of the page. */
+  markCode(spn: number, from: number, to: number): void;
+  /** Counts what was forgotten at other threads' request. */
+  readonly epoch: number;
 }

@@ -1,11 +1,13 @@
 /** The soft TLB from outside the generated code: forgetting, and looking without filling. */
 import {
   AREA_BLOCK_TABLE,
+  AREA_GPA_CACHE,
   AREA_TLB,
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
   TLB_EXECUTE,
+  TLB_WRITE,
 } from './logical-processor-area.ts';
 import type { PhysicalMemory } from './processor.ts';
 
@@ -36,6 +38,25 @@ export class SoftTlb {
   /** Forgets all guest virtual and guest physical translations. */
   flush(): void {
     this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
+  }
+
+  /** Forgets all guest virtual translations. */
+  flushVirtual(): void {
+    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_GPA_CACHE);
+  }
+
+  /** Stores to system physical page `spn` no longer go through a translation that is held. */
+  guardPage(spn: number): void {
+    const { words } = this.memory;
+    const first = (this.area + AREA_TLB) >>> 2;
+    const stride = 1 << (TLB_ENTRY_SHIFT - 2);
+    const end = first + 2 * TLB_ENTRIES * stride;
+    for (let entry = first; entry < end; entry += stride) {
+      const tag = words[entry + TLB_WRITE / 4];
+      if (((tag + words[entry + TLB_ADDEND / 4]) >>> 0) >>> 12 !== spn) continue;
+      words[entry + TLB_WRITE / 4] = 0xffffffff;
+      words[entry + TLB_WRITE / 4 + 1] = 0xffffffff;
+    }
   }
 
   /** Forgets one guest virtual page, of both privileges. */

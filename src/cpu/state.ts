@@ -54,6 +54,14 @@ export class ProcessorState {
     this.u16[offset >> 1] = value;
   }
 
+  /** Bits of the attention word; other threads change it too. */
+  raiseAttention(bits: number): void {
+    Atomics.or(this.i32, S.ATTENTION >> 2, bits);
+  }
+  clearAttention(bits: number): void {
+    Atomics.and(this.i32, S.ATTENTION >> 2, ~bits);
+  }
+
   gpr(index: number): bigint {
     return this.u64[(S.GPR >> 3) + index]!;
   }

@@ -91,7 +91,7 @@ export class StaticExecutor {
     const { state } = this.host.core;
     if (state.get32(S.BUDGET) <= 0) return Exit.Budget;
     const attention = state.get32(S.ATTENTION);
-    if (attention & Attention.Stop) return Exit.Attention;
+    if (attention & (Attention.Stop | Attention.Service)) return Exit.Attention;
     const enabled = (state.get32(S.FLAGS_SYSTEM) & 0x200) !== 0 && state.get32(S.INTERRUPT_SHADOW) === 0;
     return attention & Attention.InterruptWindow && enabled ? Exit.InterruptWindow : undefined;
   }

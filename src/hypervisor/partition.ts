@@ -28,8 +28,12 @@ export interface VirtualProcessorCore {
   readonly processor: Processor | undefined;
   /** State that other concepts keep per VP: SynIC, timers, local APIC. */
   readonly parts: Parts<VirtualProcessorCore>;
-  /** Forgets cached translations before it executes again. */
+  /** Forgets cached translations before it executes again, or before its next instruction if it executes. */
   flushTlb(): void;
+  /** The same for guest virtual addresses only. */
+  flushVirtual(): void;
+  /** On an instruction boundary when this returns. */
+  stand?(): void;
   /** Deletes the VP: stops it, releases its parts and pages. */
   release(): void;
   /** Plain data for `partita inspect`. */

@@ -38,6 +38,11 @@ export class ReferenceTime {
     return Math.floor(this.#clock() * 100);
   }
 
+  /** Reading of the host's clock, in ns, at which the TSC was 0; holds while time runs. */
+  get origin(): number {
+    return this.#origin;
+  }
+
   /** TSC ticks since the partition's start: nanoseconds. */
   readTsc(): number {
     return (this.#frozenAt ?? this.#hostNanoseconds()) - this.#origin;

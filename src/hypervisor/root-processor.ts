@@ -91,6 +91,7 @@ export class RootProcessor implements VirtualProcessorCore {
   }
 
   flushTlb(): void {}
+  flushVirtual(): void {}
 
   release(): void {
     this.parts.release();

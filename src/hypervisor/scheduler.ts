@@ -1,19 +1,17 @@
 /**
- * Runs the virtual processors of all child partitions on the host's one thread, and the root partition's interrupts
- * between them (TLFS 2.0a §18). In each round every logical processor that is not parked gives one virtual processor
+ * Runs the virtual processors of all child partitions, and the root partition's interrupts between them (TLFS 2.0a
+ * §18). Processors with threads of their own get their turns from parallel-turns.ts. The others all run on this
+ * thread: in each round every logical processor that is not parked gives one virtual processor
  * a turn, the one that scheduling-policy.ts chooses by weight, reserve and cap over measured run time.
  *
  * A turn is a number of instructions, not of milliseconds, so that a run can be repeated. A VP whose intercept
  * the parent completes at once goes on within its turn: that round trip is what port and MMIO emulation costs.
- *
- * With a worker thread per VP this class keeps the timers and the root's interrupts only: a worker loops over
- * VirtualProcessor.run(), waits (Atomics.wait) where isReady() is false, and is woken by kick() or by the
- * deadline that nextDeadline() gave.
  */
 import { ProfileSource } from '../hvdef/system-property.ts';
 import { logContextSwitch, logSample } from './event-log-sources.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import type { LogicalProcessor } from './logical-processors.ts';
+import { ParallelTurns, type ThreadBell } from './parallel-turns.ts';
 import { PORTS, REFERENCE_TIME } from './partition-interrupts.ts';
 import { PERIODIC_TIMER } from './periodic-timer-assist.ts';
 import { TSC_TICKS_PER_REFERENCE_UNIT } from './reference-time.ts';
@@ -46,16 +44,29 @@ export class Scheduler {
   #capped = false;
   /** Guest cycles since the profiler's last sample. */
   #unsampled = 0;
+  readonly #parallel: ParallelTurns | undefined;
 
-  constructor(hypervisor: Hypervisor, root: RootProcessor) {
+  /** With `bell`, every VP has a thread of its own. */
+  constructor(hypervisor: Hypervisor, root: RootProcessor, bell?: ThreadBell) {
     this.#hypervisor = hypervisor;
     this.#root = root;
+    if (bell === undefined) return;
+    this.#parallel = new ParallelTurns(hypervisor, root, this.#policy, bell, {
+      expire: () => this.#expire(),
+      candidates: (now) => this.#candidates(now),
+      nextDeadline: () => this.nextDeadline(),
+    });
   }
 
   /** Gives VPs turns until none may run or the time is up; a VP's turn is not cut short. */
   runSlice(maxMilliseconds: number): Slice {
     const { clock, statistics } = this.#hypervisor;
     const end = clock() + maxMilliseconds * CLOCK_UNITS_PER_MILLISECOND;
+    if (this.#parallel !== undefined) {
+      const ran = this.#parallel.runUntil(end);
+      statistics.refresh();
+      return { ran, nextDeadline: this.nextDeadline() };
+    }
     let ran = false;
     let again = true;
     // However short the slice, there are as many turns as VPs were ready.
@@ -104,6 +115,7 @@ export class Scheduler {
       for (const vp of partition.virtualProcessors.values()) {
         if (!(vp instanceof VirtualProcessor)) continue;
         vp.expireTimers();
+        if (vp.running) continue;
         if (!vp.isReady()) this.#wasReady.delete(vp);
         else if (this.#policy.mayRun(vp, now)) ready.push(vp);
         else this.#capped = true;

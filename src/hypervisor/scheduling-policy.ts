@@ -38,6 +38,10 @@ export class SchedulingPolicy {
     return cap >= ONE || account.used < (cap / ONE) * WINDOW;
   }
 
+  isCapped(vp: Scheduled): boolean {
+    return Number(vp.partition.property(PartitionProperty.CpuCap)) < ONE;
+  }
+
   /** The one of `ready` that is to run at `now`; all of them may. */
   choose<T extends Scheduled>(ready: readonly T[], now: number): T {
     let least = Infinity;

@@ -19,6 +19,8 @@ export class SystemMemory implements PhysicalMemory {
   readonly codeHolders: CodeHolder[] = [];
   /** Set once at boot; 0 = there is none yet. */
   codeMapAddress = 0;
+  /** Where code is decoded by processors on threads of their own: hears of all stores instead of `codeHolders`. */
+  sharedCode: { written(spn: number, offset: number, size: number): void } | undefined;
 
   /** `byteLength` is a multiple of 64 KiB and at most 4 GiB. An allocation that the host refuses throws. */
   constructor(byteLength: number) {
@@ -35,6 +37,10 @@ export class SystemMemory implements PhysicalMemory {
   }
 
   noteWritten(spn: number, offset = 0, size = PAGE_SIZE): void {
+    if (this.sharedCode !== undefined) {
+      this.sharedCode.written(spn, offset, size);
+      return;
+    }
     const mark = this.codeMapAddress + spn;
     if (this.codeMapAddress === 0 || this.bytes[mark] === 0) return;
     let held = 0;

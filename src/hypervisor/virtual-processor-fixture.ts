@@ -173,6 +173,9 @@ export class FakeProcessor implements Processor {
   clearAttention(bits: number): void {
     this.attention &= ~bits;
   }
+  flushVirtual(): void {
+    this.flushes++;
+  }
   flushTlb(): void {
     this.flushes++;
   }

@@ -54,6 +54,7 @@ export function makeProcessor(
   return machine.createProcessor(machine.memory, statePage * PAGE_SIZE, {
     translateGpa: (gpn, access) => host()?.translateGpa(gpn, access) ?? -1,
     readTsc: () => host()?.readTsc() ?? 0,
+    tscOrigin: () => host()?.tscOrigin?.() ?? 0,
   });
 }
 

@@ -11,27 +11,17 @@
  *                     ──guest idle MSR──▶ idle ──any interrupt──▶ active       (§10.1.4)
  *              waiting-for-sipi ──SIPI, HvCallStartVirtualProcessor──▶ active; INIT leads back
  *
- * A VP runs when it is not suspended, its partition is active and its activity is "active". Only run() executes
- * guest code; everything else changes state between two instructions.
- *
- * Threads: everything here is per VP except what partition, SynIC directory and APIC bus share. With a worker
- * per VP, run() is the worker's loop, `kick()` is already the only call that may come from another thread
- * (raiseAttention on the shared state page), and what other VPs change here goes through a queue drained where
- * run() delivers events.
+ * A VP runs when it is not suspended, its partition is active and its activity is "active". How it runs, on this
+ * thread or on one of its own, is in execution.ts; what enters it between two instructions in event-injection.ts.
+ * All of this is on one thread: other threads execute instructions and nothing else. Whoever reads or changes
+ * registers from outside calls `stand()` first.
  */
-import {
-  Attention,
-  Exit,
-  type FailedDelivery,
-  type Processor,
-  type ProcessorHost,
-  Segment,
-} from '../cpu/processor.ts';
-import { PendingInterruptionType } from '../hvdef/intercepts.ts';
+import { Attention, Exit, type Processor, type ProcessorHost, Segment } from '../cpu/processor.ts';
 import { PendingInterruption, SuspendBit } from '../hvdef/registers.ts';
-import { PAGE_SIZE } from '../hvdef/types.ts';
 import type { StateReader, StateRecord } from '../support/saved-state/state-value.ts';
+import { EventInjection } from './event-injection.ts';
 import { logExit, logProcessor } from './event-log-sources.ts';
+import { Execution } from './execution.ts';
 import { ExitCounters } from './exit-counters.ts';
 import type { CpuidExitContext } from './exit-cpuid.ts';
 import { handleCpuidExit } from './exit-cpuid.ts';
@@ -84,12 +74,6 @@ export type RunState =
 /** Why HvCreateVp makes no virtual processor. */
 export type Refusal = 'insufficient-memory' | 'no-resources';
 
-const NMI_VECTOR = 2;
-/** What an exit costs of a budget of instructions; it takes one to five microseconds. */
-const EXIT_INSTRUCTIONS = 100;
-/** Machine checks about machine checks end here. */
-const DEEPEST_INJECTION = 4;
-
 interface OwnParts {
   statePage: number;
   processor: Processor;
@@ -135,11 +119,9 @@ export class VirtualProcessor
   readonly #statePage: number;
   #explicitlySuspended = true;
   #waitingForTlbFlush = false;
-  #nmiPending = false;
-  #running = false;
-  #windowAsked = false;
   #released = false;
-  #runTime = 0;
+  readonly #events: EventInjection;
+  readonly #execution: Execution;
   #apicPageGpn = -1;
 
   /** A VP, or why there is none: its partition's pool is too small, or the machine has no more processors. */
@@ -190,6 +172,8 @@ export class VirtualProcessor
     this.timers = makeTimers(this, this.#time);
     this.syntheticMsrs = makeSyntheticMsrs(this, this.#time, false);
     this.parentMsrs = makeSyntheticMsrs(this, this.#time, true);
+    this.#events = new EventInjection(this);
+    this.#execution = new Execution(this, partition.machine.clock);
   }
 
   // What the processor asks of its host
@@ -203,6 +187,10 @@ export class VirtualProcessor
     return this.#time.readTsc();
   }
 
+  tscOrigin(): number {
+    return this.#time.origin;
+  }
+
   // State
 
   get runState(): RunState {
@@ -210,7 +198,7 @@ export class VirtualProcessor
     if ((this.interceptSuspend & SuspendBit.Suspended) !== 0) return 'intercept-suspended';
     if (this.#waitingForTlbFlush) return 'waiting-for-tlb-flush';
     if (this.activity !== 'active') return this.activity;
-    return this.#running ? 'running' : 'ready';
+    return this.#execution.running ? 'running' : 'ready';
   }
 
   get explicitlySuspended(): boolean {
@@ -228,7 +216,7 @@ export class VirtualProcessor
 
   /** Time spent executing, in 100 ns. */
   get runTime(): number {
-    return this.#runTime;
+    return this.#execution.runTime;
   }
 
   /** HvRegisterExplicitSuspend. The partition's time stands still while all its VPs are suspended by it. */
@@ -236,7 +224,10 @@ export class VirtualProcessor
     if (this.#explicitlySuspended === suspended) return;
     this.#explicitlySuspended = suspended;
     this.#settleTime();
-    if (suspended) this.kick();
+    if (suspended) {
+      this.kick();
+      this.stand();
+    }
     this.#trace(suspended ? 'explicitly-suspended' : 'resumed');
   }
 
@@ -256,6 +247,7 @@ export class VirtualProcessor
   }
 
   suspendForIntercept(): void {
+    this.stand();
     this.interceptSuspend |= SuspendBit.Suspended;
     this.counters.countInterceptMessage(this.message.type);
     deliverIntercept(this);
@@ -269,11 +261,19 @@ export class VirtualProcessor
 
   /** Something that may wake or interrupt the VP has happened. The one call that other threads may make. */
   kick(): void {
-    if (this.#running) this.processor.raiseAttention(Attention.Stop);
+    if (this.#execution.running) this.processor.raiseAttention(Attention.Stop);
+  }
+
+  /** On an instruction boundary when this returns; it may run on as soon as the scheduler lets it. */
+  stand(): void {
+    this.#execution.stop();
   }
 
   flushTlb(): void {
     this.processor.flushTlb();
+  }
+  flushVirtual(): void {
+    this.processor.flushVirtual();
   }
 
   hypervisorCpuid(leaf: number): CpuidAnswer {
@@ -300,15 +300,16 @@ export class VirtualProcessor
   // Events from outside
 
   requestNmi(): void {
-    this.#nmiPending = true;
+    this.#events.nmiPending = true;
     this.kick();
   }
 
   requestInit(): void {
+    this.stand();
     this.processor.init();
     this.localApic.init();
     this.pendingInterruption = 0;
-    this.#nmiPending = false;
+    this.#events.nmiPending = false;
     this.processor.nmiMasked = false;
     this.activity = this.index === 0 ? 'active' : 'waiting-for-sipi';
     this.kick();
@@ -337,6 +338,7 @@ export class VirtualProcessor
 
   /** As after creation, but for explicit suspension and counters. */
   reset(): void {
+    this.stand();
     this.processor.reset();
     this.localApic.reset();
     this.apicBaseChanged();
@@ -347,7 +349,7 @@ export class VirtualProcessor
     this.architecturalMsrs.reset();
     this.clearInterceptSuspend(SuspendBit.Suspended | SuspendBit.TlbFlushInhibit);
     this.pendingInterruption = 0;
-    this.#nmiPending = false;
+    this.#events.nmiPending = false;
     this.processor.nmiMasked = false;
     this.#waitingForTlbFlush = false;
     this.activity = this.index === 0 ? 'active' : 'waiting-for-sipi';
@@ -366,9 +368,9 @@ export class VirtualProcessor
       pendingInterruption: this.pendingInterruption >>> 0,
       pendingErrorCode: this.pendingErrorCode >>> 0,
       nmiMasked: this.processor.nmiMasked,
-      nmiPending: this.#nmiPending,
+      nmiPending: this.#events.nmiPending,
       waitingForTlbFlush: this.#waitingForTlbFlush,
-      runTime: this.#runTime,
+      runTime: this.runTime,
       processor: saveProcessor(processor, partition.machine.memory),
       architecturalMsrs: this.architecturalMsrs.save(),
       localApic: this.localApic.save(),
@@ -394,9 +396,9 @@ export class VirtualProcessor
     this.pendingInterruption = word;
     this.pendingErrorCode = from.u32('pendingErrorCode');
     this.processor.nmiMasked = from.flag('nmiMasked');
-    this.#nmiPending = from.flag('nmiPending');
+    this.#events.nmiPending = from.flag('nmiPending');
     this.#waitingForTlbFlush = from.flag('waitingForTlbFlush');
-    this.#runTime = from.time('runTime');
+    this.#execution.runTime = from.time('runTime');
     restoreProcessor(this.processor, this.partition.machine.memory, from.record('processor'));
     this.architecturalMsrs.restore(from.record('architecturalMsrs'));
     this.localApic.restore(from.record('localApic'));
@@ -412,6 +414,7 @@ export class VirtualProcessor
     this.#trace('deleted');
     this.#released = true;
     this.kick();
+    this.stand();
     this.clearInterceptSuspend(SuspendBit.TlbFlushInhibit);
     const { partition } = this;
     partition.virtualProcessors.delete(this.index);
@@ -454,39 +457,34 @@ export class VirtualProcessor
   }
 
   #hasReasonToWake(): boolean {
-    if (this.#nmiPending && !this.processor.nmiMasked) return true;
-    if ((this.pendingInterruption & PendingInterruption.Pending) !== 0) return true;
+    if (this.#events.hasReasonToWake) return true;
     return this.localApic.hasDeliverable() && (this.activity === 'idle' || this.processor.interruptible);
   }
 
-  /**
-   * Executes about `maxInstructions`, less when the VP is suspended or has nothing to do. Answers what it used of
-   * them, exits included: instructions that only exit and run again use up a turn too.
-   */
+  get running(): boolean {
+    return this.#execution.running;
+  }
+  /** Executes on this thread; see execution.ts. */
   run(maxInstructions: number): number {
-    const { processor, counters } = this;
-    const { clock } = this.partition.machine;
-    const start = clock();
-    let left = maxInstructions;
-    while (left > 0 && !this.yielding && this.isReady()) {
-      if (this.registersChanged && !this.#registersAgree()) break;
-      this.#deliverEvents();
-      if (!this.#settleInjection()) {
-        left--;
-        continue;
-      }
-      const before = processor.instructionsRetired;
-      this.#running = true;
-      const exit = processor.run(left);
-      this.#running = false;
-      // An exit takes as long as many instructions: a guest that only exits must not hold its turn for seconds.
-      left -= processor.instructionsRetired - before + (exit === Exit.Budget ? 1 : EXIT_INSTRUCTIONS);
-      counters.exits[exit]++;
-      this.#handleExit(exit);
-      this.#settleInjection();
-    }
-    this.#runTime += clock() - start;
-    return maxInstructions - left;
+    return this.#execution.run(maxInstructions);
+  }
+  /** Executes on the processor's own thread, until `collect` is true. */
+  begin(): boolean {
+    return this.#execution.begin();
+  }
+  collect(): boolean {
+    return this.#execution.collect();
+  }
+
+  prepare(): 'ready' | 'again' | 'suspended' {
+    if (this.registersChanged && !this.#registersAgree()) return 'suspended';
+    this.#events.deliver();
+    return this.#events.settle() ? 'ready' : 'again';
+  }
+
+  finish(exit: Exit): void {
+    this.#handleExit(exit);
+    this.#events.settle();
   }
 
   #handleExit(exit: Exit): void {
@@ -495,10 +493,7 @@ export class VirtualProcessor
     if (eventLog.active) logExit(eventLog, this.partition.id, this.index, processor, exit);
     switch (exit) {
       case Exit.Budget:
-        return;
       case Exit.Attention:
-        processor.clearAttention(Attention.Stop);
-        return;
       case Exit.InterruptWindow:
         return;
       case Exit.Halt:
@@ -531,76 +526,6 @@ export class VirtualProcessor
         this.suspendForIntercept();
         return;
     }
-  }
-
-  /** Before the processor runs: pending interruption, then NMI, then the local APIC's choice (§10.3.4). */
-  #deliverEvents(): void {
-    const { processor } = this;
-    if (this.#windowAsked) {
-      processor.clearAttention(Attention.InterruptWindow);
-      this.#windowAsked = false;
-    }
-    if ((this.pendingInterruption & PendingInterruption.Pending) !== 0) this.#injectPending();
-    else if (this.#nmiPending && !this.processor.nmiMasked && !processor.interruptShadow) {
-      this.#nmiPending = false;
-      processor.injectException(NMI_VECTOR);
-    } else if (this.localApic.hasDeliverable() && processor.interruptible) {
-      const vector = this.localApic.acceptInterrupt();
-      if (vector >= 0) {
-        processor.injectInterrupt(vector);
-        this.counters.interruptsDelivered++;
-      }
-    }
-    if (this.localApic.hasDeliverable()) {
-      processor.raiseAttention(Attention.InterruptWindow);
-      this.#windowAsked = true;
-    }
-  }
-
-  #injectPending(): void {
-    const word = this.pendingInterruption;
-    this.pendingInterruption = 0;
-    const vector = (word >>> PendingInterruption.VectorShift) & 0xff;
-    const type = (word >>> PendingInterruption.TypeShift) & PendingInterruption.TypeMask;
-    if (type === PendingInterruptionType.Interrupt) this.processor.injectInterrupt(vector);
-    else if (type === PendingInterruptionType.Nmi) this.processor.injectException(NMI_VECTOR);
-    else if ((word & PendingInterruption.DeliverErrorCode) !== 0) {
-      this.processor.injectException(vector, this.pendingErrorCode);
-    } else this.processor.injectException(vector);
-  }
-
-  /**
-   * True when what was injected has been delivered. An event whose delivery met a page that can't be accessed
-   * becomes the pending interruption again; the parent hears of the access as of any other (§9, §16.3).
-   */
-  #settleInjection(): boolean {
-    const { processor, message } = this;
-    for (let depth = 0; depth < DEEPEST_INJECTION; depth++) {
-      const failed = processor.takeFailedDelivery();
-      if (failed === undefined) return depth === 0;
-      if (failed.exit !== Exit.Memory) break;
-      const { gpa, access } = processor.memoryExit;
-      const overlay = this.partition.overlays.at(Math.floor(gpa / PAGE_SIZE), this.index);
-      if (overlay?.spn === GPA_EMULATED) break;
-      // A machine check supersedes the event that met an overlay's rights.
-      if (overlay === undefined || (overlay.rights & access) !== 0) this.#keepPending(failed);
-      message.interruptionPending = true;
-      handleMemoryExit(this);
-      message.interruptionPending = false;
-    }
-    message.unrecoverableException();
-    this.suspendForIntercept();
-    return false;
-  }
-
-  #keepPending({ external, vector, errorCode }: FailedDelivery): void {
-    const { Interrupt, Nmi, Exception } = PendingInterruptionType;
-    const type = external ? Interrupt : vector === NMI_VECTOR ? Nmi : Exception;
-    const typeBits = type << PendingInterruption.TypeShift;
-    const vectorBits = vector << PendingInterruption.VectorShift;
-    const errorBit = errorCode === undefined ? 0 : PendingInterruption.DeliverErrorCode;
-    this.pendingInterruption = PendingInterruption.Pending | typeBits | errorBit | vectorBits;
-    this.pendingErrorCode = errorCode ?? 0;
   }
 
   /** False: the VP is suspended for an invalid register value (§10.1.2). */
@@ -639,7 +564,7 @@ export class VirtualProcessor
       rip: processor.getRip(),
       instructions: processor.instructionsRetired,
       exits: this.counters.exitsByName(),
-      runTime: this.#runTime,
+      runTime: this.runTime,
       localApic: this.localApic.inspect(),
       synic: this.synic.inspect(),
       timers: this.timers.inspect(),

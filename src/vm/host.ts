@@ -3,6 +3,7 @@
  * under a VM (system physical memory, hypervisor, processors, scheduler) and hands the virtualization stack
  * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
  */
+import { availableParallelism } from 'node:os';
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
@@ -12,9 +13,18 @@ import { VirtualProcessor } from '../hypervisor/virtual-processor.ts';
 import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
 import { inspectHypervisor } from './inspection.ts';
 import { planDomains } from './numa.ts';
-import { processorFactory, reservedBytesFor } from './processors.ts';
+import {
+  processorFactory,
+  processorThreads,
+  reservedBytesFor,
+  sharedBytesFor,
+  threadedClock,
+  threadedProcessorFactory,
+} from './processors.ts';
 
 const MIB = 0x10_0000;
+/** System physical memory has at most 4 GiB. */
+const MOST_MEMORY_BYTES = 2 ** 32;
 /** For the root's own pages and what it deposits: a fixed part, and GPA map entries of 8 bytes a page. */
 const ROOT_BYTES = 24 * MIB;
 const ROOT_SHARE = 256;
@@ -34,6 +44,8 @@ export interface Host {
   clock(): number;
   statistics(): HostStatistics;
   inspect(): unknown;
+  /** Ends threads; nothing can run afterwards. */
+  close(): void;
 }
 
 export interface HostOptions {
@@ -49,21 +61,33 @@ export interface HostOptions {
 }
 
 export function createHost(options: HostOptions): Host {
-  const reservedBytes = reservedBytesFor(options.vpCount ?? 1);
+  const { vpCount = 1 } = options;
+  const isThreaded = vpCount > 1 && options.createProcessor === undefined;
+  const shared = isThreaded ? sharedBytesFor(MOST_MEMORY_BYTES) : 0;
+  const reservedBytes = reservedBytesFor(vpCount) + shared;
   const overhead = ROOT_BYTES + Math.ceil(options.guestBytes / ROOT_SHARE);
   const { memoryBytes, domains } = planDomains(
     options.nodeBytes ?? [options.guestBytes],
     overhead,
     reservedBytes,
   );
+  const time = isThreaded ? threadedClock() : undefined;
   const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
     memoryBytes,
     reservedBytes,
     proximity: domains,
-    createProcessor: options.createProcessor ?? processorFactory(() => hypervisor),
+    createProcessor: isThreaded
+      ? threadedProcessorFactory(
+          () => hypervisor,
+          () => threads!,
+        )
+      : (options.createProcessor ?? processorFactory(() => hypervisor)),
     trace: options.trace,
+    clock: time?.clock,
+    logicalProcessors: isThreaded ? availableParallelism() : undefined,
   });
-  const scheduler = new Scheduler(hypervisor, rootProcessor);
+  const threads = time && processorThreads(hypervisor, time.origin);
+  const scheduler = new Scheduler(hypervisor, rootProcessor, threads);
   const processors: VirtualProcessor[] = [];
   // A processor's counters outlive it: the summary is asked for after the partition is gone.
   const notice = () => {
@@ -85,7 +109,11 @@ export function createHost(options: HostOptions): Host {
       notice();
       return statisticsOf(processors);
     },
-    inspect: () => inspectHypervisor(hypervisor),
+    inspect: () => {
+      for (const vp of processors) vp.stand();
+      return inspectHypervisor(hypervisor);
+    },
+    close: () => threads?.end(),
   };
 }
 

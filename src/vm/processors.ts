@@ -3,12 +3,17 @@
  * reserved region for its soft TLBs and decoded code.
  */
 import { AREA_SIZE, createProcessor } from '../cpu/create-processor.ts';
-import type { CreateProcessor } from '../hypervisor/machine.ts';
+import { GRANULE_BYTES_A_PAGE } from '../cpu/threads/code-sharing.ts';
+import { DIRECTORY_SIZE, hostNanoseconds } from '../cpu/threads/mailbox.ts';
+import { ProcessorThreads } from '../cpu/threads/processor-threads.ts';
+import type { Hypervisor } from '../hypervisor/hypervisor.ts';
+import type { Clock, CreateProcessor } from '../hypervisor/machine.ts';
 
 export type { CreateProcessor };
 
 /** SPA page table and code map of 4 GiB: 15 bytes a page. */
 const HYPERVISOR_BYTES = 16 * 2 ** 20;
+const PAGE = 4096;
 /** A guest's own children need processors too. */
 const LEAST_PROCESSORS = 5;
 
@@ -31,4 +36,42 @@ export function processorFactory(reserved: () => ReservedMemory): CreateProcesso
 /** Reserved bytes that so many processors need, and room for the hypervisor's own tables. */
 export function reservedBytesFor(processors: number): number {
   return HYPERVISOR_BYTES + Math.max(processors, LEAST_PROCESSORS) * AREA_SIZE;
+}
+
+/** The clock of a machine whose processors have threads: every thread can read it. */
+export function threadedClock(): { clock: Clock; origin: number } {
+  const origin = hostNanoseconds();
+  return { clock: () => (hostNanoseconds() - origin) / 100, origin };
+}
+
+/** Reserved bytes that threads share, for memory of so many bytes. */
+export function sharedBytesFor(memoryBytes: number): number {
+  return Math.ceil(((memoryBytes / PAGE) * GRANULE_BYTES_A_PAGE + DIRECTORY_SIZE) / PAGE) * PAGE;
+}
+
+/** Gives every processor of the hypervisor a thread of its own. */
+export function processorThreads(hypervisor: Hypervisor, clockOrigin: number): ProcessorThreads {
+  const { memory } = hypervisor;
+  const granules = hypervisor.allocateReserved(memory.pageCount * GRANULE_BYTES_A_PAGE);
+  const directory = hypervisor.allocateReserved(DIRECTORY_SIZE);
+  if (granules < 0 || directory < 0) throw new RangeError('the reserved memory is too small for threads');
+  const addresses = { codeMap: memory.codeMapAddress, granules, directory };
+  const threads = new ProcessorThreads({ memory, addresses, clockOrigin });
+  memory.sharedCode = threads.codeMap;
+  return threads;
+}
+
+/** As `processorFactory`, on threads. */
+export function threadedProcessorFactory(
+  reserved: () => ReservedMemory,
+  threads: () => ProcessorThreads,
+): CreateProcessor {
+  return (_memory, stateAddress, host) => {
+    const area = reserved().allocateReserved(AREA_SIZE);
+    if (area < 0) return undefined;
+    const released = () => reserved().releaseReserved(area, AREA_SIZE);
+    const processor = threads().create(stateAddress, host, area, { released });
+    if (processor === undefined) released();
+    return processor;
+  };
 }

@@ -78,6 +78,7 @@ export class VirtualMachine {
       this.#lastInspection = this.#inspectRunning(running);
       this.#running = undefined;
       if (outcome.kind !== 'error') running.vm.partition.destroy();
+      running.host.close();
       return outcome;
     } catch (error) {
       this.#running = undefined;

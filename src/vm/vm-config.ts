@@ -44,7 +44,7 @@ export const MEMORY_GRANULE_BYTES = 0x20_0000;
 export const MIN_MEMORY_BYTES = 0x40_0000;
 /** RAM lies below the hole for the local APIC and the IOAPIC, and system physical memory is 4 GiB. */
 export const MAX_MEMORY_BYTES = 0xc000_0000;
-export const MAX_VP_COUNT = 1;
+export const MAX_VP_COUNT = 8;
 
 /** The request cannot be met: what was wrong, in which file or option, and where in it. */
 export class ConfigurationError extends Error {

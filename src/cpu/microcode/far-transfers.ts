@@ -265,7 +265,7 @@ export function interruptReturn(core: Core, bits: number): number {
     (status === Status.Jumped || state.get32(S.FAULT_VECTOR) < EXIT_MARK)
   ) {
     state.set32(S.NMI_MASKED, 0);
-    state.set32(S.ATTENTION, state.get32(S.ATTENTION) | Attention.Stop);
+    state.raiseAttention(Attention.Stop);
   }
   return status;
 }

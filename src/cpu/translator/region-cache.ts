@@ -115,7 +115,9 @@ export class RegionCache {
     const started = performance.now();
     const page = spa - (spa % 4096);
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
-    const region = findRegion(this.memory.bytes, page, spa - page, code, mode);
+    // A copy: another processor may write to the page meanwhile.
+    const copy = this.memory.bytes.slice(page, page + 4096);
+    const region = findRegion(copy, 0, spa - page, code, mode);
     if (!region || region.instructionCount < shortest) return false;
     const m = new ModuleBuilder();
     const runtime = importRuntime(m);
@@ -130,7 +132,11 @@ export class RegionCache {
       const last = block.instructions.at(-1)!;
       return { from: block.offset, to: last.offset + last.instruction.length };
     });
-    this.decoder.enterRegion(record, spa, mode, slot, extents);
+    if (!this.decoder.enterRegion(record, spa, mode, slot, extents, copy)) {
+      this.table.set(slot, null);
+      this.freeSlots.push(slot - FIRST_REGION_SLOT);
+      return false;
+    }
     this.statistics.regions++;
     this.statistics.instructions += region.instructionCount;
     this.statistics.milliseconds += performance.now() - started;

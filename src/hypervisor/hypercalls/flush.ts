@@ -84,7 +84,7 @@ function flushSpace(call: HypercallCall, extended: boolean): number {
   if (set === undefined) return HvStatus.INVALID_PARAMETER;
   const targets = resolve(call, set);
   if (targets === CONTINUE) return CONTINUE;
-  for (const vp of targets) vp.flushTlb();
+  for (const vp of targets) vp.flushVirtual();
   return HvStatus.SUCCESS;
 }
 
@@ -114,7 +114,7 @@ function flushRange(targets: VirtualProcessorCore[], range: bigint, extended: bo
   const step = large ? LARGE_PAGE : PAGE;
   for (const vp of targets) {
     if (large || additional >= MOST_SINGLE_PAGES || vp.processor === undefined) {
-      vp.flushTlb();
+      vp.flushVirtual();
       continue;
     }
     for (let page = 0; page <= additional; page++) {

@@ -24,6 +24,7 @@ function addVp(partition: Partition, index: number, log: string[]): LocalApic {
     processor: undefined,
     parts: undefined as unknown as Parts<VirtualProcessorCore>,
     flushTlb: () => log.push(`flush ${index}`),
+    flushVirtual: () => log.push(`flush ${index}`),
     release: () => {},
   };
   partition.virtualProcessors.set(index, Object.assign(vp, { parts: new Parts(vp) }));

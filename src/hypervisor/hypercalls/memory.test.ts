@@ -226,6 +226,7 @@ describe('HvUnmapGpaPages', () => {
       processor: undefined,
       parts: undefined as never,
       flushTlb: () => void flushes++,
+      flushVirtual: () => {},
       release: () => {},
     });
     pair.map(0n, RWX, [70n, 71n]);

@@ -27,6 +27,7 @@ function core(partition: Partition): VirtualProcessorCore {
     processor: undefined,
     parts: undefined as unknown as Parts<VirtualProcessorCore>,
     flushTlb: () => {},
+    flushVirtual: () => {},
     release: () => {},
   };
   return Object.assign(vp, { parts: new Parts(vp) });

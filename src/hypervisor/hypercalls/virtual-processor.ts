@@ -16,7 +16,10 @@ import { VirtualProcessor } from '../virtual-processor.ts';
 import { MAXIMUM_VIRTUAL_PROCESSORS } from '../virtual-processor-limits.ts';
 import { placementAt } from './placement.ts';
 
-/** The VP of `partition` that an HV_VP_INDEX names; the caller's own under HV_VP_INDEX_SELF. */
+/**
+ * The VP of `partition` that an HV_VP_INDEX names, on an instruction boundary; the caller's own under
+ * HV_VP_INDEX_SELF.
+ */
 export function namedProcessor(
   call: HypercallCall,
   partition: Partition,
@@ -24,7 +27,9 @@ export function namedProcessor(
 ): VirtualProcessor | undefined {
   const own = index === HV_VP_INDEX_SELF && partition === call.caller;
   const vp = partition.virtualProcessors.get(own ? call.callerVp : index);
-  return vp instanceof VirtualProcessor ? vp : undefined;
+  if (!(vp instanceof VirtualProcessor)) return undefined;
+  vp.stand();
+  return vp;
 }
 
 function createVp(call: HypercallCall): number {
