@@ -6,7 +6,7 @@
 
 import { VECTOR } from '../x86/exceptions.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
-import { allForms, type Form, formOf } from './instructions/forms.ts';
+import { allForms, type Form, formOf, lockedForms } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
 import { blockSlot, handlerTable } from './interpreter.ts';
 import {
@@ -37,11 +37,18 @@ import * as S from './state-layout.ts';
 const MAX_BLOCK = 96;
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
 
-/** Handler by form object. */
+/** Handler by form object, where other threads share the memory, and where LOCK changes nothing. */
+const sharedHandlers = new Map<Form, number>();
 const handlers = new Map<Form, number>();
 for (const form of allForms()) {
   const handler = handlerTable.byKey.get(form.key);
-  if (handler !== undefined) handlers.set(form, handler);
+  if (handler === undefined) continue;
+  sharedHandlers.set(form, handler);
+  handlers.set(form, handler);
+}
+for (const { form, plain } of lockedForms()) {
+  sharedHandlers.set(form, handlerTable.byKey.get(form.key)!);
+  handlers.set(form, handlerTable.byKey.get(plain.key)!);
 }
 
 interface Block {
@@ -90,6 +97,11 @@ export class BlockDecoder implements CodeHolder {
     this.cursor = area + AREA_RECORDS;
     this.flush();
     if (!sharing) memory.codeHolders.push(this);
+  }
+
+  /** Other threads execute on the same memory. */
+  get isShared(): boolean {
+    return this.sharing !== undefined;
   }
 
   /** Forgets all decoded code. */
@@ -227,7 +239,7 @@ export class BlockDecoder implements CodeHolder {
       return;
     }
     const form = formOf(i);
-    const handler = handlers.get(form);
+    const handler = (this.sharing ? sharedHandlers : handlers).get(form);
     if (handler === undefined) {
       this.missing.set(form.key, (this.missing.get(form.key) ?? 0) + 1);
       this.raiseRecord(offset, VECTOR.UD, -1);

@@ -33,11 +33,12 @@ import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
 import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
 
-let compiled: WebAssembly.Module | undefined;
-/** The interpreter is the same for all processors: built and compiled once a process. */
-export function interpreterModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(buildInterpreter() as Uint8Array<ArrayBuffer>);
-  return compiled;
+const compiled: { alone?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
+/** The interpreter is the same for all processors: built and compiled once a process, `shared` or not. */
+export function interpreterModule(shared = false): WebAssembly.Module {
+  const which = shared ? 'shared' : 'alone';
+  compiled[which] ??= new WebAssembly.Module(buildInterpreter(shared) as Uint8Array<ArrayBuffer>);
+  return compiled[which];
 }
 
 /** Longest run between two looks at the budget. */
@@ -123,7 +124,12 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
   }
 
   private instantiate(
-    { staticBlockLength, regionSlots, module = interpreterModule() }: ProcessorOptions,
+    {
+      staticBlockLength,
+      regionSlots,
+      half,
+      module = interpreterModule(half !== undefined),
+    }: ProcessorOptions,
     hotAfter: HotThreshold,
   ): {
     exports: InterpreterExports;
@@ -154,6 +160,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       readTsc: () => this.host.readTsc(),
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
       deliverFault: () => this.deliverFault(),
+      exclusive: (_state: number, what: number) => this.exclusive(what),
     };
     const instance = new WebAssembly.Instance(module, { host });
     const exports = instance.exports as unknown as InterpreterExports;
@@ -170,6 +177,9 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     );
     return { exports, staticBlocks };
   }
+
+  /** Begins or ends (`Exclusive`) what others must not interleave with; alone there is nothing to do. */
+  protected exclusive(_what: number): void {}
 
   protected override interpreter(): InterpreterExports {
     return this.exports;

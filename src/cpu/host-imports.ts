@@ -15,4 +15,8 @@ export interface Imports {
   decodeBlock: FunctionRef;
   /** (state) → 0: the pending fault was delivered, go on at RIP; 1: run() must return. */
   deliverFault: FunctionRef;
+  /** (state, `Exclusive`): begins or ends what other processors must not interleave with. */
+  exclusive: FunctionRef;
 }
+
+export const Exclusive = { LeaveAlone: 0, EnterAlone: 1, LeavePair: 2, EnterPair: 3 } as const;

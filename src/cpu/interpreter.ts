@@ -12,7 +12,7 @@ import type { FunctionBuilder, FunctionRef, Label, Local } from '../support/wasm
 import { ModuleBuilder } from '../support/wasm/module-builder.ts';
 import { i32, i64, loads, type Value } from '../support/wasm/values.ts';
 import { FLAG } from '../x86/flags.ts';
-import { allForms, type Form } from './instructions/forms.ts';
+import { allForms, type Form, lockedForms } from './instructions/forms.ts';
 import {
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
@@ -36,7 +36,7 @@ import {
   RECORD_SIZE,
 } from './record.ts';
 import { RecordStage } from './record-stage.ts';
-import { defineRuntime, type Runtime } from './runtime.ts';
+import { attentionOf, defineRuntime, type Runtime } from './runtime.ts';
 import { semantics } from './semantics/index.ts';
 import { Status } from './stage.ts';
 import * as S from './state-layout.ts';
@@ -58,21 +58,24 @@ export interface HandlerTable {
   readonly byKey: ReadonlyMap<string, number>;
   readonly hot: readonly Form[];
   readonly cold: readonly Form[];
+  /** Behind the cold ones; only interpreters that share memory with other threads have them. */
+  readonly locked: readonly Form[];
 }
 
 function buildHandlerTable(): HandlerTable {
   const known = allForms().filter((form) => semantics[form.mnemonic] !== undefined);
   const hot = known.filter(isHot);
   const cold = known.filter((form) => !isHot(form));
-  const byKey = new Map([...hot, ...cold].map((form, k) => [form.key, Handler.First + k]));
-  return { byKey, hot, cold };
+  const locked = lockedForms().map(({ form }) => form);
+  const byKey = new Map([...hot, ...cold, ...locked].map((form, k) => [form.key, Handler.First + k]));
+  return { byKey, hot, cold, locked };
 }
 
 export const handlerTable = buildHandlerTable();
 
-/** Slots of the function table for translated regions, behind the cold handlers. */
+/** Slots of the function table for translated regions, behind the cold and locked handlers. */
 export const REGION_SLOTS = 1 << 14;
-export const FIRST_REGION_SLOT = handlerTable.cold.length;
+export const FIRST_REGION_SLOT = handlerTable.cold.length + handlerTable.locked.length;
 
 /** Slot of the block table for code at host address `spa` under `mode`. The block decoder computes the same. */
 export const blockSlot = (spa: number, mode: number): number =>
@@ -109,6 +112,10 @@ class InterpreterBuilder {
 
   private field(kind: keyof typeof loads, offset: number): Value {
     return loads[kind](this.state, offset);
+  }
+
+  private attention(): Value {
+    return attentionOf(this.state, this.runtime);
   }
 
   build(): void {
@@ -155,9 +162,9 @@ class InterpreterBuilder {
     f.if(i32.leS(this.field('i32', S.BUDGET), i32.const(0)), () => exit(Exit.Budget), undefined, 'unlikely');
     const single = i32.and(this.field('i32', S.MODE), i32.const(Mode.Shadow | Mode.Trap));
     f.if(
-      i32.or(this.field('i32', S.ATTENTION), single),
+      i32.or(this.attention(), single),
       () => {
-        const attention = this.field('i32', S.ATTENTION);
+        const attention = f.let(this.attention());
         const stops = i32.const(Attention.Stop | Attention.Service);
         f.if(i32.and(attention, stops), () => exit(Exit.Attention));
         f.if(single, () => {
@@ -314,10 +321,7 @@ class InterpreterBuilder {
     const { f, state } = this;
     this.charge(1);
     const link = f.let(loads.i32(this.record.get, RECORD_DISPLACEMENT));
-    const calm = i32.and(
-      i32.gtS(this.field('i32', S.BUDGET), i32.const(0)),
-      i32.eqz(this.field('i32', S.ATTENTION)),
-    );
+    const calm = i32.and(i32.gtS(this.field('i32', S.BUDGET), i32.const(0)), i32.eqz(this.attention()));
     f.if(i32.and(i32.ne(link, i32.const(0)), calm), () => {
       f.set(this.record, link);
       f.set(this.blockStart, link);
@@ -348,22 +352,26 @@ function defineCold(m: ModuleBuilder, runtime: Runtime, form: Form): FunctionRef
   });
 }
 
-/** The interpreter's module: exports run, prepare, commit, walk. */
-export function buildInterpreter(): Uint8Array {
+/**
+ * The interpreter's module: exports run, prepare, commit, walk. `shared`: other threads execute on the same memory.
+ */
+export function buildInterpreter(shared = false): Uint8Array {
   const m = new ModuleBuilder();
-  const runtime = defineRuntime(m);
+  const runtime = defineRuntime(m, shared);
   const regionSignature = m.signature({ params: ['i32', 'i32'], results: ['i32'] });
   const coldSignature = m.signature({ params: ['i32', 'i32', 'i32'], results: ['i32'] });
   m.setTable(
-    handlerTable.cold.map((form) => defineCold(m, runtime, form)),
-    REGION_SLOTS,
+    [...handlerTable.cold, ...(shared ? handlerTable.locked : [])].map((form) =>
+      defineCold(m, runtime, form),
+    ),
+    REGION_SLOTS + (shared ? 0 : handlerTable.locked.length),
     'table',
   );
   const run = m.function('run', { params: ['i32'], results: ['i32'] }, (f) =>
     new InterpreterBuilder(f, runtime, coldSignature, regionSignature).build(),
   );
-  const { imports: _, ...shared } = runtime;
+  const { imports: _, isShared: __, ...functions } = runtime;
   const deliverLong = defineLongModeDelivery(m, runtime.prepare, runtime.commit);
-  for (const fn of [run, deliverLong, ...Object.values(shared)]) m.export(fn);
+  for (const fn of [run, deliverLong, ...Object.values(functions)]) m.export(fn);
   return m.finish();
 }

@@ -8,6 +8,7 @@
  * crosses a page) after validating the whole of it, the caller loads or stores there, and `commit` finishes a
  * store. `prepare` returns NO_ADDRESS with FAULT_VECTOR set when it must not happen.
  */
+import { atomics } from '../support/wasm/atomics.ts';
 import type { FunctionBuilder, FunctionRef, Label, Local } from '../support/wasm/function-builder.ts';
 import type { ModuleBuilder } from '../support/wasm/module-builder.ts';
 import { i32, i64, loads, select, type Value } from '../support/wasm/values.ts';
@@ -64,16 +65,16 @@ export function tlbEntry(f: FunctionBuilder, tlb: Value, va: Value): Value {
   return i32.add(tlb, i32.shl(index, i32.const(TLB_ENTRY_SHIFT)));
 }
 
-export function definePaging(m: ModuleBuilder, imports: Imports): Paging {
+export function definePaging(m: ModuleBuilder, imports: Imports, isShared: boolean): Paging {
   const raise = m.function('raise', { params: ['i32', 'i32', 'i32'], results: [] }, (f) => {
     const [state, vector, error] = f.params.map((p) => p.get) as [Value, Value, Value];
     f.store('i32', state, S.FAULT_VECTOR, i32.add(vector, i32.const(1)));
     f.store('i32', state, S.FAULT_ERROR, error);
   });
   const guestPhysical = defineGuestPhysical(m, imports);
-  const walk = defineWalk(m, imports, raise, guestPhysical);
+  const walk = defineWalk(m, imports, raise, guestPhysical, isShared);
   const prepare = definePrepare(m, imports, walk);
-  const commit = defineCommit(m, imports);
+  const commit = defineCommit(m, imports, isShared);
   const flushVirtual = m.function('flushVirtual', { params: ['i32'], results: [] }, (f) => {
     const area = loads.i32(f.params[0]!.get, S.TLB_BASE);
     f.memoryFill(area, i32.const(0xff), i32.const(2 * TLB_SIZE));
@@ -114,6 +115,7 @@ function defineWalk(
   imports: Imports,
   raise: FunctionRef,
   guestPhysical: FunctionRef,
+  isShared: boolean,
 ): FunctionRef {
   return m.function('walk', { params: ['i32', 'i64', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, linear, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value];
@@ -205,6 +207,7 @@ function defineWalk(
                 cr4,
                 found,
                 imports,
+                isShared,
               });
             });
             f.set(level, i32.sub(level.get, i32.const(1)));
@@ -252,6 +255,7 @@ interface LevelContext {
   cr0: Value;
   cr4: Value;
   found: Label;
+  isShared: boolean;
 }
 
 /** One table: reads the entry, checks it, and goes on to the next table or branches to `found` with the frame. */
@@ -265,6 +269,29 @@ function walkLevel(c: LevelContext): void {
   f.if(i32.eq(page, i32.const(-1)), () => f.return(i32.const(NO_ADDRESS)));
   const host = f.let(i32.or(i32.shl(page, i32.const(12)), i32.and(i32.wrap(address), i32.const(0xfff))));
   const entry = f.local('i64');
+  const isLeaf = f.local('i32');
+  const rightsBefore = f.let(c.rights.get);
+  // Another processor may change the entry before its bits are set: then it is read again.
+  f.loop((again) => f.scope(() => checkEntry(c, { host, gpn, shift, entry, isLeaf, rightsBefore, again })));
+  f.branchIf(c.found, isLeaf.get);
+  f.set(c.table, i64.and(entry.get, i64.const(FRAME_MASK)));
+}
+
+interface EntryContext {
+  host: Value;
+  gpn: Value;
+  shift: Value;
+  entry: Local;
+  isLeaf: Local;
+  rightsBefore: Value;
+  again: Label;
+}
+
+/** Reads an entry, faults where it does not allow the access, and sets its accessed and dirty bits. */
+function checkEntry(c: LevelContext, e: EntryContext): void {
+  const { f, state } = c;
+  const { host, gpn, shift, entry, isLeaf } = e;
+  f.set(c.rights, e.rightsBefore);
   f.if(
     i64.eq(c.width.get, i64.const(3)),
     () => f.set(entry, loads.i64(host)),
@@ -290,10 +317,10 @@ function walkLevel(c: LevelContext): void {
   });
   const pse = i32.or(wide, i32.and(i32.shrU(c.cr4, i32.const(4)), i32.const(1)));
   const isLarge = i32.and(i32.and(has(PTE.PS), i32.ne(c.level.get, i32.const(0))), pse);
-  const isLeaf = f.let(i32.or(i32.eqz(c.level.get), isLarge));
+  f.set(isLeaf, i32.or(i32.eqz(c.level.get), isLarge));
   const setBits = f.variable(i64.const(PTE.A));
   f.if(
-    isLeaf,
+    isLeaf.get,
     () => {
       f.scope(() => checkLeaf(c, entry, shift));
       f.if(
@@ -307,11 +334,22 @@ function walkLevel(c: LevelContext): void {
   f.if(i64.ne(i64.and(entry.get, setBits.get), setBits.get), () => {
     const writable = f.let(f.call(c.guestPhysical, state, gpn, i32.const(Access.Write)));
     f.if(i32.eq(writable, i32.const(-1)), () => f.return(i32.const(NO_ADDRESS)));
-    f.store('i32', host, 0, i32.or(i32.wrap(entry.get), i32.wrap(setBits.get)));
+    if (c.isShared) setAtomically(c, e, setBits.get);
+    else f.store('i32', host, 0, i32.or(i32.wrap(entry.get), i32.wrap(setBits.get)));
     noteWritten(f, state, c.imports, host, i32.const(4));
   });
-  f.branchIf(c.found, isLeaf);
-  f.set(c.table, i64.and(entry.get, i64.const(FRAME_MASK)));
+}
+
+/** Sets bits of the entry if it still is what was read; else it is read again. */
+function setAtomically({ f, width }: LevelContext, { host, entry, again }: EntryContext, bits: Value): void {
+  const wanted = i64.or(entry.get, bits);
+  const seen = f.local('i64');
+  f.if(
+    i64.eq(width.get, i64.const(3)),
+    () => f.set(seen, atomics.compareExchange(64, host, entry.get, wanted)),
+    () => f.set(seen, atomics.compareExchange(32, host, entry.get, wanted)),
+  );
+  f.branchIf(again, i64.ne(seen.get, entry.get), 'unlikely');
 }
 
 /** Permissions of the translation (SDM vol. 3 §4.6), reserved bits of a large frame, and the frame itself. */
@@ -431,10 +469,12 @@ function definePrepare(m: ModuleBuilder, imports: Imports, walk: FunctionRef): F
   });
 }
 
-function defineCommit(m: ModuleBuilder, imports: Imports): FunctionRef {
+function defineCommit(m: ModuleBuilder, imports: Imports, isShared: boolean): FunctionRef {
   return m.function('commit', { params: ['i32', 'i32', 'i32'], results: [] }, (f) => {
     const [state, host, size] = f.params.map((p) => p.get) as [Value, Value, Value];
     const scratch = f.let(i32.add(state, i32.const(S.SCRATCH)));
+    // The store is visible before the code map is read: a decoder marks the page before it reads the bytes.
+    if (isShared) f.fence();
     f.if(
       i32.eq(host, scratch),
       () => {
@@ -444,6 +484,7 @@ function defineCommit(m: ModuleBuilder, imports: Imports): FunctionRef {
         const rest = f.let(i32.sub(size, length));
         f.memoryCopy(first, scratch, length);
         f.memoryCopy(second, i32.add(scratch, length), rest);
+        if (isShared) f.fence();
         noteWritten(f, state, imports, first, length);
         noteWritten(f, state, imports, second, rest);
       },

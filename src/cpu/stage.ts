@@ -6,8 +6,11 @@
  * Integer values are i64. `read` yields them zero-extended to the operand's width; `write` takes the low bits
  * and ignores the rest. Vector values are v128.
  */
+
+import { atomics } from '../support/wasm/atomics.ts';
 import type { FunctionBuilder, Label } from '../support/wasm/function-builder.ts';
 import { i32, i64, loads, type Store, type Value } from '../support/wasm/values.ts';
+import { Exclusive } from './host-imports.ts';
 import type { Form } from './instructions/forms.ts';
 import { TLB_ADDEND, TLB_READ, TLB_WRITE } from './logical-processor-area.ts';
 import { NO_ADDRESS, tlbEntry } from './paging.ts';
@@ -198,8 +201,69 @@ export abstract class Stage {
     this.modifyMemory(this.linearAddress(k, bits / 8, Access.Write), bits, change);
   }
 
-  /** As `modify`, at a linear address. `change` may return undefined to write the old value back. */
+  /** True where other processors must see the instruction's load and store as one. */
+  get isAtomic(): boolean {
+    return this.runtime.isShared && (this.form.locked || this.form.mnemonic === 'xchg');
+  }
+
+  /** As `modify`, at a linear address. */
   modifyMemory(va: Value, bits: IntegerBits, change: (old: Value) => Value): void {
+    if (this.isAtomic) {
+      this.alignedOrAlone(
+        this.f.let(va),
+        bits / 8,
+        (at) => this.exchange(at, bits, change),
+        (at) => this.modifyPlain(at, bits, change),
+      );
+    } else this.modifyPlain(va, bits, change);
+  }
+
+  /**
+   * Atomic accesses are aligned ones; an access that is not is made while no other processor executes (a split lock). No
+   * address may have been translated before: to become alone, the processor serves others.
+   */
+  alignedOrAlone(va: Value, bytes: number, aligned: (va: Value) => void, alone: (va: Value) => void): void {
+    const { f } = this;
+    if (bytes === 1) {
+      aligned(va);
+      return;
+    }
+    const exclusive = (what: number) => f.run(this.runtime.imports.exclusive, this.state, i32.const(what));
+    f.if(
+      i32.and(i32.wrap(va), i32.const(bytes - 1)),
+      () => {
+        exclusive(Exclusive.EnterAlone);
+        this.guarded(
+          () => alone(va),
+          () => exclusive(Exclusive.LeaveAlone),
+        );
+        exclusive(Exclusive.LeaveAlone);
+      },
+      () => aligned(va),
+      'unlikely',
+    );
+  }
+
+  /** `change` may be evaluated several times: it sets flags from the old value and, where it reads it, the carry. */
+  private exchange(va: Value, bits: IntegerBits, change: (old: Value) => Value): void {
+    const { f } = this;
+    this.withWritable(va, bits / 8, (host) => {
+      const old = f.variable(atomics.load(bits, host));
+      const readsCarry = this.form.mnemonic === 'adc' || this.form.mnemonic === 'sbb';
+      const carry = readsCarry ? f.let(this.field('i32', S.FLAG_AUX)) : undefined;
+      f.loop((again) => {
+        if (carry) this.setField('i32', S.FLAG_AUX, carry);
+        const next = f.let(zeroExtend(change(old.get), bits));
+        const seen = f.let(atomics.compareExchange(bits, host, old.get, next));
+        f.if(i64.ne(seen, old.get), () => {
+          f.set(old, seen);
+          f.branch(again);
+        });
+      });
+    });
+  }
+
+  private modifyPlain(va: Value, bits: IntegerBits, change: (old: Value) => Value): void {
     const { f } = this;
     this.withWritable(va, bits / 8, (host) => {
       const old = f.let(LOAD[bits](host));

@@ -75,7 +75,7 @@ export class VirtualMachine {
       const outcome = await running.driver.run(running.vm);
       this.#flushSerial(running.driver);
       this.#lastSummary = this.#summarize(running);
-      this.#lastInspection = this.#inspectRunning(running);
+      this.#lastInspection = outcome.kind === 'error' ? undefined : this.#inspectRunning(running);
       this.#running = undefined;
       if (outcome.kind !== 'error') running.vm.partition.destroy();
       running.host.close();

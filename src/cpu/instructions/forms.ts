@@ -1,7 +1,8 @@
 /**
  * Forms: instructions up to what their semantics must tell apart, which is mnemonic, operand size and the shape
  * of each operand. Several encodings share a form (ADD Ev,Gv and ADD Gv,Ev between registers); one handler
- * serves a form. Address size, register numbers and LOCK are not part of it.
+ * serves a form. Address size and register numbers are not part of it. LOCK is: a locked form is the plain one that
+ * other processors see as one access.
  */
 import type { Instruction } from './instruction.ts';
 import { bitsOf, type OperandSpec, Place } from './operand-codes.ts';
@@ -17,6 +18,8 @@ export interface Form {
   operandSize: 8 | 16 | 32 | 64;
   shapes: readonly Shape[];
   repeat: Instruction['repeat'];
+  /** With LOCK, on memory. XCHG locks by itself: it has no locked form. */
+  locked: boolean;
 }
 
 const REPEATS = ['none', 'rep', 'repne'] as const;
@@ -82,7 +85,7 @@ function buildForm(
 ): Form {
   const shapes = row.operands.map((spec) => shapeOf(spec, operandSize, inRegister));
   const key = `${row.mnemonic}.${operandSize}.${shapes.join(',')}${repeat === 'none' ? '' : `.${repeat}`}`;
-  return { key, mnemonic: row.mnemonic, operandSize, shapes, repeat };
+  return { key, mnemonic: row.mnemonic, operandSize, shapes, repeat, locked: false };
 }
 
 /** Forms already built, by row, then operand size, register or memory, and repeat. */
@@ -107,13 +110,31 @@ function formOfRow(
   return shared;
 }
 
+const LOCK_SUFFIX = '.lock';
+/** Locked forms already built, by their plain ones. */
+const locked = new Map<Form, Form>();
+
+/** The form with LOCK of a plain one; the same object for the same form. */
+function lockedFormOf(plain: Form): Form {
+  let form = locked.get(plain);
+  if (form === undefined) {
+    form = { ...plain, key: plain.key + LOCK_SUFFIX, locked: true };
+    locked.set(plain, form);
+  }
+  return form;
+}
+
+/** The key of the form without LOCK. */
+export const plainKey = ({ key, locked }: Form): string => (locked ? key.slice(0, -LOCK_SUFFIX.length) : key);
+
 /** The form of a decoded instruction; the same object for the same form. */
-export function formOf({ row, operands, operandSize, repeat }: Instruction): Form {
+export function formOf({ row, operands, operandSize, repeat, lock }: Instruction): Form {
   let inRegister = true;
   for (let i = 0; i < operands.length; i++) {
     if (operands[i]!.kind === 'memory' && isAlternative(row.operands[i]!)) inRegister = false;
   }
-  return formOfRow(row, operandSize, inRegister, repeat);
+  const form = formOfRow(row, operandSize, inRegister, repeat);
+  return lock && row.mnemonic !== 'xchg' ? lockedFormOf(form) : form;
 }
 
 /** Operand sizes that a row can have in some mode. */
@@ -151,7 +172,20 @@ export function formsOfRow(row: InstructionRow): Form[] {
   );
 }
 
-/** All forms of a processor with these features, each once. */
+/** The locked forms of a processor with these features, each with its plain one. */
+export function lockedForms(features: ReadonlySet<string> = modelFeatures): { form: Form; plain: Form }[] {
+  const forms = new Map<Form, Form>();
+  for (const row of instructionRows) {
+    if (!row.lockable || row.mnemonic === 'xchg') continue;
+    if (row.feature !== undefined && !features.has(row.feature)) continue;
+    for (const plain of formsOfRow(row)) {
+      if (/^m\d*$/.test(plain.shapes[0] ?? '')) forms.set(lockedFormOf(plain), plain);
+    }
+  }
+  return [...forms].map(([form, plain]) => ({ form, plain }));
+}
+
+/** All forms of a processor with these features, each once; those with LOCK are in `lockedForms`. */
 export function allForms(features: ReadonlySet<string> = modelFeatures): Form[] {
   const forms = new Set<Form>();
   for (const row of instructionRows) {

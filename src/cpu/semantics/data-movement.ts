@@ -1,7 +1,9 @@
 /** Moves, stack, conditional moves and sets, exchanges. */
+import { atomics } from '../../support/wasm/atomics.ts';
 import { i32, i64, select, type Value } from '../../support/wasm/values.ts';
 import { VECTOR } from '../../x86/exceptions.ts';
 import { FLAG } from '../../x86/flags.ts';
+import { Exclusive } from '../host-imports.ts';
 import { Operation } from '../microcode/operations.ts';
 import { Access } from '../processor.ts';
 import { type IntegerBits, type Semantics, type Stage, signExtend } from '../stage.ts';
@@ -146,13 +148,82 @@ const compareExchangePair: Semantics = (s) => {
   const bytes = half / 4;
   const va = f.let(s.linearAddress(0, bytes, Access.Write));
   if (wide) s.raiseIf(i64.ne(i64.and(va, i64.const(15)), i64.const(0)), VECTOR.GP, 0);
+  if (!s.isAtomic) exchangePair(s, va, half);
+  else if (wide) exchangePairLocked(s, va);
+  else
+    s.alignedOrAlone(
+      va,
+      bytes,
+      (at) => exchangeWhole(s, at),
+      (at) => exchangePair(s, at, half),
+    );
+};
+
+/** ZF of the comparison, the other flags kept. */
+function setPairFlag(s: Stage, equal: Value): void {
+  const zf = i32.or(i32.and(packFlags(s), i32.const(~FLAG.ZF)), i32.shl(equal, i32.const(6)));
+  unpackArithmetic(s, zf);
+}
+
+/** CMPXCHG8B as one atomic exchange of 64 bits. */
+function exchangeWhole(s: Stage, va: Value): void {
+  const { f } = s;
+  const joined = (high: number, low: number): Value =>
+    f.let(i64.or(i64.shl(s.gpr(high, 32), i64.const(32)), s.gpr(low, 32)));
+  const expected = joined(2, 0);
+  const replacement = joined(1, 3);
+  s.withWritable(va, 8, (host) => {
+    const seen = f.let(atomics.compareExchange(64, host, expected, replacement));
+    const equal = f.let(i64.eq(seen, expected));
+    setPairFlag(s, equal);
+    f.if(i32.eqz(equal), () => {
+      s.setGpr(0, 32, i64.and(seen, i64.const(0xffffffffn)));
+      s.setGpr(2, 32, i64.shrU(seen, i64.const(32)));
+    });
+  });
+}
+
+/**
+ * CMPXCHG16B: WebAssembly exchanges 64 bits at most. One such exchange at a time in the machine, each half by an
+ * atomic exchange, the first put back should the second fail (docs/decisions/one-thread-per-vp.md says what others see).
+ */
+function exchangePairLocked(s: Stage, va: Value): void {
+  const { f } = s;
+  const exclusive = (what: number) => f.run(s.runtime.imports.exclusive, s.state, i32.const(what));
+  s.withWritable(va, 16, (host) => {
+    const [low, high] = [f.local('i64'), f.local('i64')];
+    const [oldLow, oldHigh] = [f.let(s.gpr(0)), f.let(s.gpr(2))];
+    const [newLow, newHigh] = [f.let(s.gpr(3)), f.let(s.gpr(1))];
+    exclusive(Exclusive.EnterPair);
+    f.set(low, atomics.load(64, host));
+    f.set(high, atomics.load(64, host, 8));
+    const matches = () => i32.and(i64.eq(low.get, oldLow), i64.eq(high.get, oldHigh));
+    f.if(matches(), () => {
+      f.set(low, atomics.compareExchange(64, host, oldLow, newLow));
+      f.if(i64.eq(low.get, oldLow), () => {
+        f.set(high, atomics.compareExchange(64, host, oldHigh, newHigh, 8));
+        f.if(i64.ne(high.get, oldHigh), () => f.do(atomics.compareExchange(64, host, newLow, oldLow)));
+      });
+    });
+    exclusive(Exclusive.LeavePair);
+    const equal = f.let(matches());
+    setPairFlag(s, equal);
+    f.if(i32.eqz(equal), () => {
+      s.setGpr(0, 64, low.get);
+      s.setGpr(2, 64, high.get);
+    });
+  });
+}
+
+function exchangePair(s: Stage, va: Value, half: IntegerBits): void {
+  const { f } = s;
+  const bytes = half / 4;
   s.withWritable(va, bytes, (host) => {
     const code = half === 64 ? [0x29, 0] : [0x35, 0];
     const part = (offset: number): Value => f.let({ type: 'i64', kind: 'load', code, address: host, offset });
     const [low, high] = [part(0), part(bytes / 2)];
     const equal = f.let(i32.and(i64.eq(low, s.gpr(0, half)), i64.eq(high, s.gpr(2, half))));
-    const zf = i32.or(i32.and(packFlags(s), i32.const(~FLAG.ZF)), i32.shl(equal, i32.const(6)));
-    unpackArithmetic(s, zf);
+    setPairFlag(s, equal);
     f.if(
       equal,
       () => {
@@ -166,7 +237,7 @@ const compareExchangePair: Semantics = (s) => {
       },
     );
   });
-};
+}
 
 export const dataMovement: Record<string, Semantics> = {
   mov,

@@ -152,7 +152,9 @@ export const system: Record<string, Semantics> = {
   pause: nothing,
   prefetch: nothing,
   lfence: nothing,
-  mfence: nothing,
+  mfence: (s) => {
+    if (s.runtime.isShared) s.f.fence();
+  },
   sfence: nothing,
   invd: nothing,
   wbinvd: nothing,

@@ -23,12 +23,18 @@ export interface CodeMapAddresses {
   granules: number;
 }
 
+/** What a thread does to itself as it asks it of others. */
+export interface OwnCode {
+  guardPage(spn: number): void;
+  dropCode(spn: number): void;
+}
+
 export class SharedCodeMap implements CodeSharing {
   private readonly marks: Uint8Array;
   private readonly granules: Int32Array;
   private readonly requester: Requester;
-  /** Drops this thread's own code of a page; the root has none. */
-  private readonly dropOwn: (spn: number) => void;
+  /** This thread's own; the root has none. */
+  private readonly own: OwnCode | undefined;
   epoch = 0;
 
   constructor(
@@ -36,12 +42,12 @@ export class SharedCodeMap implements CodeSharing {
     addresses: CodeMapAddresses,
     pageCount: number,
     requester: Requester,
-    dropOwn: (spn: number) => void,
+    own: OwnCode | undefined,
   ) {
     this.marks = new Uint8Array(buffer, addresses.codeMap, pageCount);
     this.granules = new Int32Array(buffer, addresses.granules, (pageCount * GRANULE_BYTES_A_PAGE) / 4);
     this.requester = requester;
-    this.dropOwn = dropOwn;
+    this.own = own;
   }
 
   markCodePage(spn: number): void {
@@ -49,6 +55,7 @@ export class SharedCodeMap implements CodeSharing {
     // A store elsewhere may take the mark away meanwhile: then once more. Each round somebody has made progress.
     for (;;) {
       if (Atomics.compareExchange(marks, spn, Mark.None, Mark.Pending) === Mark.Guarded) return;
+      this.own?.guardPage(spn);
       this.requester.demand(Request.GuardPage, spn);
       if (Atomics.compareExchange(marks, spn, Mark.Pending, Mark.Guarded) !== Mark.None) return;
     }
@@ -67,7 +74,7 @@ export class SharedCodeMap implements CodeSharing {
     for (let word = 0; word < 4; word++) Atomics.store(this.granules, spn * 4 + word, 0);
     Atomics.store(this.marks, spn, Mark.None);
     this.requester.postToOthers(Request.DropCode, spn);
-    this.dropOwn(spn);
+    this.own?.dropCode(spn);
   }
 
   private touches(spn: number, offset: number, size: number): boolean {

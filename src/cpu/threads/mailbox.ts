@@ -77,6 +77,8 @@ export const Forget = {
   Physical: 2,
   /** All decoded code. */
   Code: 4,
+  /** Nothing; but to stand still until `DirectoryWord.Alone` is 0. */
+  Pause: 8,
 } as const;
 
 /** Words of the directory. */
@@ -84,7 +86,7 @@ export const DirectoryWord = {
   Doorbell: 0,
   /** 1 while the root waits for acknowledgements. */
   RootWaits: 1,
-  /** Who executes alone: 0 nobody, else its slot + 1 (locked accesses that cross an 8-byte boundary). */
+  /** 1 while one processor executes alone (a locked access that is not aligned). */
   Alone: 2,
   /** 1 while a CMPXCHG16B exchanges its two halves. */
   PairLock: 3,

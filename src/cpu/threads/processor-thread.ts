@@ -10,6 +10,7 @@
  */
 import { workerData } from 'node:worker_threads';
 import { WasmProcessor } from '../create-processor.ts';
+import { Exclusive } from '../host-imports.ts';
 import { Attention, Exit, type PhysicalMemory } from '../processor.ts';
 import * as S from '../state-layout.ts';
 import { type CodeMapAddresses, SharedCodeMap } from './code-sharing.ts';
@@ -53,6 +54,16 @@ class ThreadMemory implements PhysicalMemory {
 }
 
 class Engine extends WasmProcessor {
+  requester: Requester | undefined;
+
+  protected override exclusive(what: number): void {
+    const requester = this.requester!;
+    if (what === Exclusive.EnterAlone) requester.enterAlone();
+    else if (what === Exclusive.LeaveAlone) requester.leaveAlone();
+    else if (what === Exclusive.EnterPair) requester.enterPair();
+    else requester.leavePair();
+  }
+
   /** As others ask: drops code, write permissions or translations. */
   dropCode(spn: number): void {
     this.decoder?.dropCode(spn);
@@ -80,9 +91,10 @@ class ProcessorThread {
     this.attention = new Int32Array(buffer, addresses.state + S.ATTENTION, 1);
     this.requester = new Requester(buffer, addresses.directory, this.mailbox, () => this.serve());
     const physical = new ThreadMemory(memory, addresses.codeMap);
-    this.sharing = new SharedCodeMap(buffer, addresses, physical.pageCount, this.requester, (spn) =>
-      this.engine.dropCode(spn),
-    );
+    this.sharing = new SharedCodeMap(buffer, addresses, physical.pageCount, this.requester, {
+      guardPage: (spn) => this.engine.guardPage(spn),
+      dropCode: (spn) => this.engine.dropCode(spn),
+    });
     physical.sharing = this.sharing;
     this.pages = new GuestPages(this.mailbox, () => this.ask());
     const host = {
@@ -91,6 +103,7 @@ class ProcessorThread {
     };
     const options = { half: 'engine', sharing: this.sharing, module } as const;
     this.engine = new Engine(physical, addresses.state, host, addresses.area, options);
+    this.engine.requester = this.requester;
   }
 
   loop(): void {
@@ -181,6 +194,7 @@ class ProcessorThread {
       else if (kindOf(request) === Request.GuardPage) engine.guardPage(pageOf(request));
     }
     requester.acknowledge(requests);
+    if (requests.forget & Forget.Pause) requester.pause();
   }
 
   /** Waits for the root's answer. Nothing is served meanwhile: an instruction is half done. */

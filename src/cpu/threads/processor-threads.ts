@@ -30,7 +30,7 @@ export class ProcessorThreads {
     const { memory, addresses } = options;
     const { buffer } = memory.memory;
     this.requester = new Requester(buffer, addresses.directory, undefined, () => this.answerAll());
-    this.codeMap = new SharedCodeMap(buffer, addresses, memory.pageCount, this.requester, () => {});
+    this.codeMap = new SharedCodeMap(buffer, addresses, memory.pageCount, this.requester, undefined);
   }
 
   /** As `createProcessor`; undefined when there are too many. */
@@ -48,7 +48,7 @@ export class ProcessorThreads {
     const mailbox = area + AREA_MAILBOX;
     const data = {
       memory: memory.memory,
-      module: interpreterModule(),
+      module: interpreterModule(true),
       addresses: { ...addresses, area, mailbox, state: stateAddress },
     };
     const released = () => {

@@ -18,8 +18,6 @@ export const Request = {
   GuardPage: 1,
   /** The page's bytes have changed. */
   DropCode: 2,
-  /** Stop until `DirectoryWord.Alone` is 0 again. */
-  Pause: 3,
 } as const;
 type Request = (typeof Request)[keyof typeof Request];
 const PAGE_BITS = 24;
@@ -130,6 +128,39 @@ export class Requester {
     const asked: [Mailbox, number][] = [];
     for (const target of this.others()) asked.push([target, this.post(target, request, page)]);
     for (const [target, ticket] of asked) this.waitFor(target, ticket);
+  }
+
+  // Executing alone
+
+  /** When it returns, no other processor executes. To be called where serving others is safe. */
+  enterAlone(): void {
+    const { directory } = this;
+    const enter = () => Atomics.compareExchange(directory, DirectoryWord.Alone, 0, 1) === 0;
+    this.waitUntil(enter);
+    const asked: [Mailbox, number][] = [];
+    for (const target of this.others()) asked.push([target, this.postForget(target, Forget.Pause)]);
+    for (const [target, ticket] of asked) this.waitFor(target, ticket);
+  }
+
+  leaveAlone(): void {
+    Atomics.store(this.directory, DirectoryWord.Alone, 0);
+    Atomics.notify(this.directory, DirectoryWord.Alone);
+    // Those that wait to be alone sleep on their own words.
+    this.ringWaiters();
+  }
+
+  /** Stands still while another processor executes alone. */
+  pause(): void {
+    const { directory } = this;
+    while (Atomics.load(directory, DirectoryWord.Alone) !== 0)
+      Atomics.wait(directory, DirectoryWord.Alone, 1, WAIT_MILLISECONDS);
+  }
+
+  enterPair(): void {
+    while (Atomics.compareExchange(this.directory, DirectoryWord.PairLock, 0, 1) !== 0);
+  }
+  leavePair(): void {
+    Atomics.store(this.directory, DirectoryWord.PairLock, 0);
   }
 
   /** Throws when the target's thread is gone. */

@@ -41,7 +41,7 @@ class Scene {
     };
     const none = (): number => 0;
     const host = { memory, translateGpa: none, codeWritten: none, microcode: none, readTsc: none };
-    const imports = { host: { ...host, decodeBlock: none, deliverFault: none } };
+    const imports = { host: { ...host, decodeBlock: none, deliverFault: none, exclusive: none } };
     const { exports } = new WebAssembly.Instance(module, imports);
     this.table = exports.table as WebAssembly.Table;
     this.decoder = new BlockDecoder(this.memory, AREA);

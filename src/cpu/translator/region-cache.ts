@@ -120,7 +120,7 @@ export class RegionCache {
     const region = findRegion(copy, 0, spa - page, code, mode);
     if (!region || region.instructionCount < shortest) return false;
     const m = new ModuleBuilder();
-    const runtime = importRuntime(m);
+    const runtime = importRuntime(m, this.decoder.isShared);
     const ref = translateRegion(m, 'region', region, { runtime, mode, entryRecord: record });
     if (!ref) return false;
     m.export(ref);

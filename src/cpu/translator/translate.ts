@@ -3,7 +3,7 @@ import type { FunctionBuilder, FunctionRef, Label } from '../../support/wasm/fun
 import type { ModuleBuilder } from '../../support/wasm/module-builder.ts';
 import { i32, i64, loads, type Value } from '../../support/wasm/values.ts';
 import { Mode } from '../mode.ts';
-import type { Runtime } from '../runtime.ts';
+import { attentionOf, type Runtime } from '../runtime.ts';
 import { semantics } from '../semantics/index.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
@@ -144,7 +144,7 @@ class RegionTranslator {
     const { f, locals } = this;
     const calm = i32.and(
       i32.gtS(locals.budget.get, i32.const(0)),
-      i32.eqz(loads.i32(this.state, S.ATTENTION)),
+      i32.eqz(attentionOf(this.state, this.context.runtime)),
     );
     f.branchIf(this.loops.get(target)!, calm, 'likely');
     this.leaveTo(target.offset);

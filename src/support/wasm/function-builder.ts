@@ -238,6 +238,11 @@ export class FunctionBuilder {
     this.code.u8(0x00);
   }
 
+  /** No access moves across it. */
+  fence(): void {
+    this.code.bytes([0xfe, 0x03, 0x00]);
+  }
+
   memoryCopy(destination: Value, source: Value, count: Value): void {
     for (const value of [destination, source, count]) this.emit(value);
     this.code.bytes([0xfc, 0x0a, 0, 0]);
