@@ -17,6 +17,8 @@ import type { Clock } from './machine.ts';
 const EXIT_INSTRUCTIONS = 100;
 /** Of a processor with a thread: it is stopped from outside. */
 const ENDLESS = 0x7fff_0000;
+/** An event whose delivery fails suspends the VP or is followed by another: this ends. */
+const MOST_TRIES = 8;
 const NS_PER_CLOCK_UNIT = 100;
 
 export interface ExecutedProcessor {
@@ -84,7 +86,11 @@ export class Execution {
   /** Lets the processor's thread execute; false when there is nothing to execute now. */
   begin(): boolean {
     const vp = this.#vp;
-    if (!vp.isReady() || vp.prepare() !== 'ready') return false;
+    for (let tries = 0; ; tries++) {
+      const prepared = vp.isReady() ? vp.prepare() : 'suspended';
+      if (prepared === 'suspended' || tries === MOST_TRIES) return false;
+      if (prepared === 'ready') break;
+    }
     this.running = true;
     vp.processor.thread!.begin(ENDLESS);
     return true;

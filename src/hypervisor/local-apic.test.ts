@@ -82,7 +82,9 @@ describe('no EOI required', () => {
     const events: string[] = [];
     let bit = false;
     const set = (on: boolean) => {
+      const before = bit;
       bit = on;
+      return before;
     };
     const eoiAssist = { enabled: true, get: () => bit, set };
     const host: LocalApicHost = { ...apicHost(events), eoiAssist };

@@ -275,9 +275,11 @@ export class LocalApic {
     this.#assistArmed = false;
     this.#finishHighest();
   }
+  /** The guest may have ended the interrupt an instant before: then that counts. */
   #disarmAssist(): void {
-    if (this.#assistArmed) this.host.eoiAssist?.set(false);
+    if (!this.#assistArmed) return;
     this.#assistArmed = false;
+    if (this.host.eoiAssist?.set(false) === false) this.#finishHighest();
   }
   /** The assist page is about to move or go: what the guest did so far still counts. */
   assistPageChanging(): void {

@@ -177,9 +177,12 @@ export class Synic {
     const { view, bytes } = memory;
     const slot = this.#simp.address + sint * SYNIC_SLOT_SIZE;
     if (view.getUint32(slot + MessageHeader.Type, true) !== MessageType.None) {
-      bytes[slot + MessageHeader.Flags] |= MessageFlag.Pending;
-      this.#retryAt = Math.min(this.#retryAt, this.#host.readTsc() + RETRY_AFTER_NS);
-      return;
+      // A guest that empties the slot now looks at the flag afterwards; should it have looked before, we see the slot.
+      Atomics.or(bytes, slot + MessageHeader.Flags, MessageFlag.Pending);
+      if (view.getUint32(slot + MessageHeader.Type, true) !== MessageType.None) {
+        this.#retryAt = Math.min(this.#retryAt, this.#host.readTsc() + RETRY_AFTER_NS);
+        return;
+      }
     }
     const buffer = buffers.shift();
     if (buffer === undefined) return;
@@ -215,8 +218,7 @@ export class Synic {
     const memory = this.#host.memory;
     const at = this.#siefp.address + sint * SYNIC_SLOT_SIZE + (flag >>> 3);
     const bit = 1 << (flag & 7);
-    if ((memory.bytes[at] & bit) !== 0) return HvStatus.SUCCESS;
-    memory.bytes[at] |= bit;
+    if ((Atomics.or(memory.bytes, at, bit) & bit) !== 0) return HvStatus.SUCCESS;
     memory.noteWritten(this.#siefp.spn);
     this.#raise(sint);
     return HvStatus.SUCCESS;

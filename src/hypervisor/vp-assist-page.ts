@@ -13,7 +13,8 @@ export interface EoiAssist {
   readonly enabled: boolean;
   /** The "no EOI required" bit. */
   get(): boolean;
-  set(required: boolean): void;
+  /** Answers what the bit was; the guest may clear it at any time. */
+  set(required: boolean): boolean;
 }
 
 export class VpAssistPage implements EoiAssist {
@@ -39,10 +40,11 @@ export class VpAssistPage implements EoiAssist {
     return (this.#host.memory.bytes[this.register.address + EOI_ASSIST] & 1) !== 0;
   }
 
-  set(required: boolean): void {
+  set(required: boolean): boolean {
     const at = this.register.address + EOI_ASSIST;
     const { bytes } = this.#host.memory;
-    bytes[at] = required ? bytes[at] | 1 : bytes[at] & ~1;
+    const before = required ? Atomics.or(bytes, at, 1) : Atomics.and(bytes, at, ~1);
+    return (before & 1) !== 0;
   }
 
   write(low: number, high: number): void {

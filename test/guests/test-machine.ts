@@ -4,6 +4,7 @@
  * other messages for whoever asks. It goes through the parent surface only, as every parent does.
  */
 import { AREA_SIZE, createProcessor } from '../../src/cpu/create-processor.ts';
+import type { ProcessorThreads } from '../../src/cpu/threads/processor-threads.ts';
 import { HypercallCode } from '../../src/hvdef/hypercalls.ts';
 import { InterceptHeader, IoPortMessage, MessageType } from '../../src/hvdef/messages.ts';
 import { SyntheticMsr } from '../../src/hvdef/msr.ts';
@@ -15,6 +16,13 @@ import type { DebugTransport } from '../../src/hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../../src/hypervisor/machine.ts';
 import { Scheduler } from '../../src/hypervisor/scheduler.ts';
 import type { TraceSink } from '../../src/hypervisor/trace.ts';
+import type { VirtualProcessor } from '../../src/hypervisor/virtual-processor.ts';
+import {
+  processorThreads,
+  sharedBytesFor,
+  threadedClock,
+  threadedProcessorFactory,
+} from '../../src/vm/processors.ts';
 import { bootRegisters, type GuestImage, type RegisterValue } from './guest-image.ts';
 import { EXIT_PORT, SERIAL_PORT } from './guest-program.ts';
 import { type ControlFields, hypercallControl } from './hypercall-control.ts';
@@ -35,6 +43,8 @@ export interface MachineOptions {
   megabytes?: number;
   /** Virtual processors, all in all. */
   processors?: number;
+  /** Each processor on a thread of its own. */
+  threads?: boolean;
   /** Runs guests on the static stage. */
   staticBlockLength?: number;
   trace?: TraceSink;
@@ -82,10 +92,14 @@ export class TestMachine {
   /** Sees each of those first; true: dealt with. */
   onMessage: ((message: DataView) => boolean) | undefined;
   #nextPage = FIRST_FREE_PAGE;
+  readonly #threads: ProcessorThreads | undefined;
 
   constructor(options: MachineOptions = {}) {
-    const reservedBytes = (options.processors ?? 2) * AREA_SIZE + 2 * MIB;
     const ramBytes = (options.megabytes ?? 32) * MIB;
+    const areas = (options.processors ?? 2) * AREA_SIZE;
+    const shared = options.threads ? sharedBytesFor(ramBytes + 2 * areas) : 0;
+    const reservedBytes = areas + shared + 2 * MIB;
+    const time = options.threads ? threadedClock() : undefined;
     const memoryBytes = Math.ceil((ramBytes + reservedBytes) / 0x1_0000) * 0x1_0000;
     const make: CreateProcessor = (memory, stateAddress, host) => {
       const area = this.booted.hypervisor.allocateReserved(AREA_SIZE);
@@ -98,12 +112,20 @@ export class TestMachine {
     this.booted = bootHypervisor({
       memoryBytes,
       reservedBytes: Math.ceil(reservedBytes / PAGE) * PAGE,
-      createProcessor: make,
+      createProcessor: options.threads
+        ? threadedProcessorFactory(
+            () => this.booted.hypervisor,
+            () => this.#threads!,
+          )
+        : make,
       trace: options.trace,
       debugTransport: options.debugTransport,
-      clock: options.clock,
+      clock: time?.clock ?? options.clock,
+      logicalProcessors: options.threads ? options.processors : undefined,
     });
-    this.scheduler = new Scheduler(this.booted.hypervisor, this.booted.rootProcessor);
+    const { hypervisor, rootProcessor } = this.booted;
+    this.#threads = time && processorThreads(hypervisor, time.origin);
+    this.scheduler = new Scheduler(hypervisor, rootProcessor, this.#threads);
     const { surface } = this.booted;
     surface.writeMsr(SyntheticMsr.Scontrol, 1n);
     surface.writeMsr(SyntheticMsr.Simp, BigInt(MESSAGES * PAGE) | 1n);
@@ -199,9 +221,28 @@ export class TestMachine {
     return guest;
   }
 
-  /** Lets VP 0 go. */
-  start(guest: TestGuest): void {
-    this.setRegisters(guest.id, 0, [{ name: RegisterName.ExplicitSuspend, low: 0n, high: 0n }]);
+  /** One more VP, in long mode at `entry` with a stack of its own and `argument` in RDI; suspended. */
+  addProcessor(guest: TestGuest, image: GuestImage, vp: number, entry: number, argument: bigint): void {
+    this.must(HypercallCode.CreateVp, [guest.id, vp, 0, 0]);
+    const stack = BigInt(image.stack - vp * 1024);
+    this.setRegisters(guest.id, vp, [
+      ...bootRegisters(image, argument),
+      { name: RegisterName.Rip, low: BigInt(entry), high: 0n },
+      { name: RegisterName.Rsp, low: stack, high: 0n },
+    ]);
+    const { virtualProcessors } = this.booted.hypervisor.partitions.get(Number(guest.id))!;
+    // As the start-up interrupt would, but in long mode.
+    (virtualProcessors.get(vp) as VirtualProcessor).start();
+  }
+
+  /** Lets a VP go. */
+  start(guest: TestGuest, vp = 0): void {
+    this.setRegisters(guest.id, vp, [{ name: RegisterName.ExplicitSuspend, low: 0n, high: 0n }]);
+  }
+
+  /** Ends the processors' threads. */
+  close(): void {
+    this.#threads?.end();
   }
 
   /** Runs everybody until `done` or nobody can run any more; false: neither within so many milliseconds. */

@@ -86,8 +86,10 @@ export const DirectoryWord = {
   Doorbell: 0,
   /** 1 while the root waits for acknowledgements. */
   RootWaits: 1,
-  /** 1 while one processor executes alone (a locked access that is not aligned). */
+  /** Not 0 while one processor executes alone (a locked access that is not aligned): a number of its own each time. */
   Alone: 2,
+  /** The last such number. */
+  LastAlone: 4,
   /** 1 while a CMPXCHG16B exchanges its two halves. */
   PairLock: 3,
   /** Mailbox addresses of all processors; 0 = an empty slot. */

@@ -152,8 +152,10 @@ class ProcessorThread {
       const before = engine.instructionsRetired;
       const exit = engine.run(left);
       left -= engine.instructionsRetired - before;
-      const asked = Atomics.load(this.attention, 0) & Attention.Service;
-      if (exit !== Exit.Attention || asked === 0) return exit;
+      if (exit !== Exit.Attention) return exit;
+      // The bit may come after its request was served: it goes in any case.
+      const asked = Atomics.and(this.attention, 0, ~Attention.Service) & Attention.Service;
+      if (asked === 0) return exit;
       this.serve();
       if (Atomics.load(this.attention, 0) & Attention.Stop) return exit;
       if (left <= 0) return Exit.Budget;
@@ -193,8 +195,9 @@ class ProcessorThread {
       if (kindOf(request) === Request.DropCode) engine.dropCode(pageOf(request));
       else if (kindOf(request) === Request.GuardPage) engine.guardPage(pageOf(request));
     }
+    const number = requester.whoIsAlone;
     requester.acknowledge(requests);
-    if (requests.forget & Forget.Pause) requester.pause();
+    if (requests.forget & Forget.Pause) requester.pause(number);
   }
 
   /** Waits for the root's answer. Nothing is served meanwhile: an instruction is half done. */

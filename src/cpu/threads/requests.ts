@@ -25,8 +25,9 @@ const PAGE_MASK = (1 << PAGE_BITS) - 1;
 /** Looks at a word before sleeping on it. */
 const SPINS = 2000;
 const WAIT_MILLISECONDS = 50;
-/** About ten seconds: a thread that does not answer for so long is gone. */
-const MOST_WAITS = 200;
+/** A thread that does not answer for so long is gone. Being woken counts a little too, so that this ends. */
+const LONGEST_WAIT_MILLISECONDS = 20_000;
+const WOKEN_MILLISECONDS = 0.01;
 
 export const kindOf = (request: number): number => request >>> PAGE_BITS;
 export const pageOf = (request: number): number => request & PAGE_MASK;
@@ -135,7 +136,8 @@ export class Requester {
   /** When it returns, no other processor executes. To be called where serving others is safe. */
   enterAlone(): void {
     const { directory } = this;
-    const enter = () => Atomics.compareExchange(directory, DirectoryWord.Alone, 0, 1) === 0;
+    const number = Atomics.add(directory, DirectoryWord.LastAlone, 1) + 1 || 1;
+    const enter = () => Atomics.compareExchange(directory, DirectoryWord.Alone, 0, number) === 0;
     this.waitUntil(enter);
     const asked: [Mailbox, number][] = [];
     for (const target of this.others()) asked.push([target, this.postForget(target, Forget.Pause)]);
@@ -149,11 +151,16 @@ export class Requester {
     this.ringWaiters();
   }
 
-  /** Stands still while another processor executes alone. */
-  pause(): void {
+  /** Who executes alone; read before a request to pause is acknowledged. */
+  get whoIsAlone(): number {
+    return Atomics.load(this.directory, DirectoryWord.Alone);
+  }
+
+  /** Stands still while that processor executes alone. */
+  pause(number: number): void {
     const { directory } = this;
-    while (Atomics.load(directory, DirectoryWord.Alone) !== 0)
-      Atomics.wait(directory, DirectoryWord.Alone, 1, WAIT_MILLISECONDS);
+    while (number !== 0 && Atomics.load(directory, DirectoryWord.Alone) === number)
+      Atomics.wait(directory, DirectoryWord.Alone, number, WAIT_MILLISECONDS);
   }
 
   enterPair(): void {
@@ -181,11 +188,12 @@ export class Requester {
     const [flags, flag] = own ? [own.words, Word.Waits] : [directory, DirectoryWord.RootWaits];
     Atomics.store(flags, flag, 1);
     try {
-      for (let waits = 0; waits < MOST_WAITS; waits++) {
+      for (let waited = 0; waited < LONGEST_WAIT_MILLISECONDS; ) {
         const seen = Atomics.load(words, wake);
         this.serve();
         if (done()) return;
-        Atomics.wait(words, wake, seen, WAIT_MILLISECONDS);
+        const result = Atomics.wait(words, wake, seen, WAIT_MILLISECONDS);
+        waited += result === 'timed-out' ? WAIT_MILLISECONDS : WOKEN_MILLISECONDS;
       }
     } finally {
       Atomics.store(flags, flag, 0);
