@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { GuestImage } from '../guest-image.ts';
 import { type TestGuest, TestMachine } from '../test-machine.ts';
-import { crossModifiedCode, LITMUS, litmus, lockedCounters } from './programs.ts';
+import { crossModifiedCode, interprocessorInterrupts, LITMUS, litmus, lockedCounters } from './programs.ts';
 
 let machine: TestMachine | undefined;
 afterEach(() => machine?.close());
@@ -36,6 +36,11 @@ describe('processors on threads of their own', () => {
 
   test('execute what another has written into their code', () => {
     const guest = run(crossModifiedCode(500), 2);
+    expect([guest.exit, guest.serial]).toEqual([0, '']);
+  });
+
+  test('interrupt one another through the APIC page, x2APIC and both hypercalls; INIT and SIPI start one anew', () => {
+    const guest = run(interprocessorInterrupts(20), 2);
     expect([guest.exit, guest.serial]).toEqual([0, '']);
   });
 });

@@ -6,7 +6,7 @@
 import type { GuestImage } from '../guest-image.ts';
 import { type GuestProgram, guestProgram } from '../guest-program.ts';
 import {
-  al, eax, ebx, ecx, edx, mem8, mem32, mem64, r8, r9, r12, r13, r14, rax, rbx, rcx, rdi, rdx, rsi,
+  al, eax, ebx, ecx, edx, mem, mem8, mem32, mem64, r8, r9, r12, r13, r14, rax, rbx, rcx, rdi, rdx, rsi,
 } from '../operand.ts'; // biome-ignore format: a list
 
 const ROUNDS = 4000;
@@ -233,5 +233,100 @@ export function crossModifiedCode(rounds: number): GuestImage {
     for (const name of ['started', 'halfway', 'version', 'obeyed', 'mistakes', 'finished'])
       asm.align(64).label(name).reserve(64);
     asm.reserve(4096);
+  });
+}
+
+/** Vectors that processor 1 counts, one for each way to send. */
+const VECTOR = { Page: 0x61, Msr: 0x62, Call: 0x63, CallEx: 0x64 } as const;
+const APIC_PAGE = 0xfee0_0000;
+const Apic = { Spurious: 0xf0, IcrLow: 0x300, IcrHigh: 0x310 } as const;
+const Msr = { ApicBase: 0x1b, Icr: 0x830, Eoi: 0x4000_0070 } as const;
+const APIC_ENABLED = 0x1ff;
+const X2APIC = 0xc00;
+const INIT = 0x4500;
+const STARTUP = 0x4600;
+const TRAMPOLINE = 0x8000;
+const STARTED = 0x9000;
+/** Real mode: counts at STARTED and halts. */
+const START_CODE = [
+  0x31,
+  0xc0,
+  0x8e,
+  0xd8,
+  LOCK,
+  0xff,
+  0x06,
+  STARTED & 0xff,
+  STARTED >> 8,
+  0xfa,
+  0xf4,
+  0xeb,
+  0xfd,
+];
+
+/**
+ * Processor 0 interrupts processor 1, halted and executing, in every way there is, `rounds` times each; then resets it
+ * by INIT while it executes and starts it by SIPI in real mode.
+ */
+export function interprocessorInterrupts(rounds: number): GuestImage {
+  return guestProgram((guest) => {
+    const { asm } = guest;
+    for (const [name, vector] of Object.entries(VECTOR)) {
+      guest.onInterrupt(vector, () => {
+        asm.bytes([LOCK]).inc(mem64(name));
+        guest.writeMsr(Msr.Eoi, 0n);
+      });
+    }
+    asm.mov(rsi, APIC_PAGE).mov(mem32(rsi, Apic.Spurious), APIC_ENABLED);
+    guest.enableHypercalls();
+    meet(guest, 'started', 2);
+    /** Sends until the other has counted `rounds`, each time waiting for it. */
+    const each = (name: string, send: () => void) => {
+      const [again, wait] = [asm.fresh('again'), asm.fresh('wait')];
+      asm.mov(r12, 0);
+      asm.label(again).inc(r12);
+      send();
+      asm.label(wait).pause().cmp(mem64(name), r12).jb(wait);
+      asm.cmp(r12, rounds).jb(again);
+    };
+    each('Page', () => {
+      asm.mov(rsi, APIC_PAGE).mov(mem32(rsi, Apic.IcrHigh), 1 << 24);
+      asm.mov(mem32(rsi, Apic.IcrLow), VECTOR.Page);
+    });
+    guest.readMsr(Msr.ApicBase);
+    asm.mov(rdx, rax).shr(rdx, 32).or(eax, X2APIC).mov(ecx, Msr.ApicBase).wrmsr();
+    const icr = (low: number) => guest.writeMsr(Msr.Icr, (1n << 32n) | BigInt(low));
+    each('Msr', () => icr(VECTOR.Msr));
+    each('Call', () => {
+      guest.fastHypercall(0x0b, VECTOR.Call, 2);
+      guest.expectStatus('HvCallSendSyntheticClusterIpi');
+    });
+    each('CallEx', () => {
+      guest.inputWords([VECTOR.CallEx, 0, 1, 2]);
+      guest.hypercall(0x15, { variableHeader: 1 });
+      guest.expectStatus('HvCallSendSyntheticClusterIpiEx');
+    });
+    asm.mov(rsi, TRAMPOLINE);
+    for (const [index, byte] of START_CODE.entries()) asm.mov(al, byte).mov(mem8(rsi, index), al);
+    icr(INIT);
+    icr(STARTUP | (TRAMPOLINE >> 12));
+    const running = asm.fresh('running');
+    asm.mov(rsi, STARTED);
+    asm.label(running).pause().cmp(mem8(rsi), 0).je(running);
+    // A second one is ignored: it does not wait any more.
+    icr(STARTUP | (TRAMPOLINE >> 12));
+    asm.mov(eax, mem32(rsi)).and(eax, 0xffff);
+    guest.expect(1, 'starts');
+    guest.exit(0);
+
+    asm.label('other entry').lidt(mem('idt register'));
+    asm.mov(rsi, APIC_PAGE).mov(mem32(rsi, Apic.Spurious), APIC_ENABLED);
+    meet(guest, 'started', 2);
+    // First it halts in between.
+    const [sleeps, loops] = [asm.fresh('sleeps'), asm.fresh('loops')];
+    asm.label(sleeps).sti().hlt().cli().cmp(mem64('Page'), rounds).jb(sleeps);
+    asm.label('executes').sti();
+    asm.label(loops).pause().jmp(loops);
+    for (const name of ['started', ...Object.keys(VECTOR)]) asm.align(64).label(name).reserve(64);
   });
 }
