@@ -19,7 +19,7 @@ export const RUN_HELP = `partita run: boots a kernel in a child partition
   --initrd FILE          initial RAM disk
   --append TEXT          the kernel's command line
   --memory SIZE          guest memory, with K, M or G; a multiple of 2M (default 512M)
-  --vps N                virtual processors (default 1)
+  --vps N                virtual processors, 1 to 8 (default 1)
   --numa SPEC            NUMA nodes: how many (2), their sizes (256M,256M), or host: as this machine has
   --module "FILE ARGS"   boot module with its command line; may be repeated
   --serial WHERE         where COM1 goes: stdio (default), file:PATH or none

@@ -1,7 +1,7 @@
 /**
  * The logical processors that virtual processors are scheduled on (TLFS 2.0a §6.1.2, §6.3.3, §6.4). What one is here: a
- * run queue of the scheduler. All of them take turns on the one thread that executes guests; with a worker thread
- * each they run at once. The root's virtual processor 0 is bound to number 0, which therefore never stays parked
+ * place for a virtual processor's turn. Processors with threads of their own have turns at once; all others take turns
+ * on the root's thread. The root's virtual processor 0 is bound to number 0, which therefore never stays parked
  * alone: if every processor is parked, number 0 goes on.
  */
 
