@@ -96,7 +96,7 @@ export class BlockDecoder implements CodeHolder {
     this.view = memory.view;
     this.cursor = area + AREA_RECORDS;
     this.flush();
-    if (!sharing) memory.codeHolders.push(this);
+    memory.codeHolders.push(this);
   }
 
   /** Other threads execute on the same memory. */
@@ -417,7 +417,8 @@ export class BlockDecoder implements CodeHolder {
   written(spn: number, offset: number, size: number): boolean {
     const page = this.pages.get(spn);
     if (!page) return false;
-    if (!touchesGranules(page, offset, offset + size)) return true;
+    // Where memory is shared, who calls has looked at the granules of all.
+    if (!this.sharing && !touchesGranules(page, offset, offset + size)) return true;
     this.dropPage(spn, page);
     return false;
   }

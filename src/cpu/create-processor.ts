@@ -124,12 +124,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
   }
 
   private instantiate(
-    {
-      staticBlockLength,
-      regionSlots,
-      half,
-      module = interpreterModule(half !== undefined),
-    }: ProcessorOptions,
+    { staticBlockLength, regionSlots, half, sharing, module }: ProcessorOptions,
     hotAfter: HotThreshold,
   ): {
     exports: InterpreterExports;
@@ -162,7 +157,8 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       deliverFault: () => this.deliverFault(),
       exclusive: (_state: number, what: number) => this.exclusive(what),
     };
-    const instance = new WebAssembly.Instance(module, { host });
+    const isShared = half !== undefined || sharing !== undefined;
+    const instance = new WebAssembly.Instance(module ?? interpreterModule(isShared), { host });
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;

@@ -11,7 +11,7 @@
 import { workerData } from 'node:worker_threads';
 import { WasmProcessor } from '../create-processor.ts';
 import { Exclusive } from '../host-imports.ts';
-import { Attention, Exit, type PhysicalMemory } from '../processor.ts';
+import { Attention, type CodeHolder, Exit, type PhysicalMemory } from '../processor.ts';
 import * as S from '../state-layout.ts';
 import { type CodeMapAddresses, SharedCodeMap } from './code-sharing.ts';
 import { GuestPages } from './guest-pages.ts';
@@ -36,7 +36,7 @@ class ThreadMemory implements PhysicalMemory {
   readonly view: DataView;
   readonly pageCount: number;
   readonly codeMapAddress: number;
-  readonly codeHolders = [];
+  readonly codeHolders: CodeHolder[] = [];
   sharing: SharedCodeMap | undefined;
 
   constructor(memory: WebAssembly.Memory, codeMapAddress: number) {

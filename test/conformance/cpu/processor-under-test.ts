@@ -129,7 +129,8 @@ export class ProcessorUnderTest implements CpuUnderTest {
   readonly #placement: Placement;
   /** How far behind CODE_ADDRESS the instruction lies. */
   #shift = 0;
-  constructor(placement: Placement = 'in-page', options: ProcessorOptions = {}) {
+  /** `shared`: as if other threads executed on the same memory. */
+  constructor(placement: Placement = 'in-page', options: ProcessorOptions = {}, shared = false) {
     this.#placement = placement;
     const physical = new TestMemory();
     this.#physical = physical;
@@ -137,7 +138,10 @@ export class ProcessorUnderTest implements CpuUnderTest {
     for (const page of [CODE_PAGE, SECOND_CODE_PAGE])
       physical.bytes.fill(HLT, page * 4096, page * 4096 + 4096);
     writePageTables(physical);
-    this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096, options);
+    const markCodePage = (spn: number): void => void physical.view.setUint8(physical.codeMapAddress + spn, 1);
+    const sharing = shared ? { markCodePage, markCode: () => {}, epoch: 0 } : undefined;
+    const all = { ...options, sharing };
+    this.#processor = createProcessor(physical, STATE_PAGE * 4096, HOST, AREA_PAGE * 4096, all);
     enterUserMode(this.#processor);
   }
 
