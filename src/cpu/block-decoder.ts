@@ -1,10 +1,12 @@
 /**
  * Decodes guest code into blocks of records, and drops them when the code's bytes change. Blocks are found by
- * system physical address and mode. A block ends at an unconditional transfer, at the page's end or after
- * MAX_BLOCK instructions; a conditional branch does not end it.
+ * system physical address and mode. A block ends at an unconditional transfer, at the page's end, after MAX_BLOCK
+ * instructions or where another block begins; a conditional branch does not end it. Code is decoded once: who
+ * enters in the middle of a block is led to the record there.
  */
 
 import { VECTOR } from '../x86/exceptions.ts';
+import { CodePage } from './code-page.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
 import { allForms, type Form, formOf } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
@@ -32,6 +34,7 @@ import {
 } from './operand-places.ts';
 import type { CodeHolder, PhysicalMemory } from './processor.ts';
 import * as R from './record.ts';
+import { forgetSecondLevel } from './soft-tlb.ts';
 import * as S from './state-layout.ts';
 
 const MAX_BLOCK = 96;
@@ -44,21 +47,6 @@ for (const form of allForms()) {
   if (handler !== undefined) handlers.set(form, handler);
 }
 
-interface Block {
-  slot: number;
-  spa: number;
-  mode: number;
-  record: number;
-  count: number;
-  /** Table slot of the region that the record enters; -1 for a block of records. */
-  region: number;
-}
-interface CodePage {
-  blocks: Block[];
-  /** One bit per 32 bytes of the page that decoded code came from. */
-  granules: Uint32Array;
-}
-
 /** Where the second page of an instruction is: spn, or -1 with a fault pending. */
 export type SecondPage = () => number;
 
@@ -69,6 +57,8 @@ export class BlockDecoder implements CodeHolder {
   private cursor: number;
   private readonly pages = new Map<number, CodePage>();
   private readonly crossing = new Uint8Array(32);
+  /** Relative branches of the block that is being decoded. */
+  private readonly branches: number[] = [];
   /** Called when everything is forgotten. */
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
@@ -96,27 +86,57 @@ export class BlockDecoder implements CodeHolder {
     this.cursor = this.area + AREA_RECORDS;
   }
 
-  /** Decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. */
+  /** Finds or decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. */
   decode(spa: number, mode: number, secondPage: SecondPage): number {
+    const known = this.find(spa, mode);
+    if (known !== 0) return known;
     const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
     if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
     const first = this.cursor;
+    this.branches.length = 0;
     const end = this.fill(spa, mode, secondPage);
     if (end < 0) {
       this.cursor = first;
       return 0;
     }
-    this.enter(spa, mode, first, end);
+    this.enter(spa, mode, {
+      record: first,
+      count: (this.cursor - first) >> R.RECORD_SHIFT,
+      to: Math.min(end, 4096),
+    });
+    this.noteBranches(spa);
+    if (end > 4096) this.noteSecondPage(spa, mode, first, end - 4096);
     return first;
+  }
+
+  /** What was decoded before: a block that its slot has lost to another, or code in the middle of a block. */
+  private find(spa: number, mode: number): number {
+    const page = this.pages.get(Math.floor(spa / 4096));
+    const start = page?.startAt(this.view, spa % 4096, mode);
+    if (start !== undefined) {
+      this.fillSlot(spa, mode, start);
+      return start;
+    }
+    const inner = page?.recordAt(this.view, spa % 4096, mode);
+    if (inner === undefined) return 0;
+    this.enter(spa, mode, inner);
+    return inner.record;
   }
 
   /** Writes records from `spa` on. Returns the page offset behind the block, or -1. */
   private fill(spa: number, mode: number, secondPage: SecondPage): number {
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
     const pageStart = spa - (spa % 4096);
-    const most = mode & (Mode.Shadow | Mode.Trap) ? 1 : MAX_BLOCK;
+    const single = (mode & (Mode.Shadow | Mode.Trap)) !== 0;
+    const most = single ? 1 : MAX_BLOCK;
+    const page = this.pages.get(pageStart / 4096);
     let offset = spa - pageStart;
     for (let count = 0; count < most; count++) {
+      const next = count > 0 ? page?.startAt(this.view, offset, mode) : undefined;
+      if (next !== undefined) {
+        this.view.setUint32(this.record(R.Handler.Goto, offset, 0) + R.RECORD_IMMEDIATE, next, true);
+        return offset;
+      }
       const available = Math.min(4096 - offset, MAX_INSTRUCTION_LENGTH);
       let result: DecodeResult =
         available > 0 ? decode(this.memory.bytes, pageStart + offset, available, code) : { kind: 'need' };
@@ -224,6 +244,7 @@ export class BlockDecoder implements CodeHolder {
           );
           break;
         case 'relative':
+          this.branches.push(at);
           view.setBigInt64(at + R.RECORD_IMMEDIATE, operand.displacement, true);
           break;
         case 'far':
@@ -291,38 +312,51 @@ export class BlockDecoder implements CodeHolder {
     const { view } = this;
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
-    const page = this.noteCodePage(Math.floor(spa / 4096));
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    page.blocks.push({ slot, spa, mode, record, count: 1, region: tableSlot });
-    for (const { from, to } of extents) markGranules(page, from, Math.min(to, 4096));
+    const spans = extents.map(({ from, to }) => ({ from, to: Math.min(to, 4096) }));
+    this.noteCodePage(Math.floor(spa / 4096)).add({ slot, mode, record, count: 1, region: tableSlot, spans });
   }
 
   // Bookkeeping
 
-  private enter(spa: number, mode: number, record: number, endOffset: number): void {
+  /** Makes a block of records be found at `spa`. */
+  private enter(
+    spa: number,
+    mode: number,
+    { record, count, to }: { record: number; count: number; to: number },
+  ): void {
+    const slot = this.fillSlot(spa, mode, record);
+    const from = spa % 4096;
+    const page = this.noteCodePage(Math.floor(spa / 4096));
+    page.add({ slot, mode, record, count, region: -1, spans: [{ from, to }] });
+    page.begins(from, mode, record);
+  }
+
+  private fillSlot(spa: number, mode: number, record: number): number {
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
     this.view.setUint32(slot, spa, true);
     this.view.setUint32(slot + 4, mode, true);
     this.view.setUint32(slot + 8, record, true);
-    const spn = Math.floor(spa / 4096);
-    const page = this.noteCodePage(spn);
+    return slot;
+  }
+
+  private noteBranches(spa: number): void {
+    if (this.branches.length > 0) this.noteCodePage(Math.floor(spa / 4096)).branches.push(...this.branches);
+  }
+
+  /** The block's last instruction has its last bytes on another page: stores there drop it as well. */
+  private noteSecondPage(spa: number, mode: number, record: number, to: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const spn = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    const block = { slot, spa, mode, record, count, region: -1 };
-    page.blocks.push(block);
-    markGranules(page, spa % 4096, Math.min(endOffset, 4096));
-    if (endOffset > 4096) {
-      const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
-      const next = this.noteCodePage(second);
-      next.blocks.push(block);
-      markGranules(next, 0, endOffset - 4096);
-    }
+    this.noteCodePage(spn).add({ slot, mode, record, count, region: -1, spans: [{ from: 0, to }] });
   }
 
   /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
   private noteCodePage(spn: number): CodePage {
     let page = this.pages.get(spn);
     if (!page) {
-      page = { blocks: [], granules: new Uint32Array(4) };
+      page = new CodePage();
       this.pages.set(spn, page);
       this.view.setUint8(this.memory.codeMapAddress + spn, 1);
       this.dropWriteTags(spn);
@@ -332,6 +366,7 @@ export class BlockDecoder implements CodeHolder {
 
   private dropWriteTags(spn: number): void {
     const { view } = this;
+    forgetSecondLevel(view, this.area);
     const start = this.area + AREA_TLB;
     const end = start + ((2 * TLB_ENTRIES) << TLB_ENTRY_SHIFT);
     for (let entry = start; entry < end; entry += 1 << TLB_ENTRY_SHIFT) {
@@ -344,28 +379,16 @@ export class BlockDecoder implements CodeHolder {
   written(spn: number, offset: number, size: number): boolean {
     const page = this.pages.get(spn);
     if (!page) return false;
-    if (!touchesGranules(page, offset, offset + size)) return true;
-    this.dropPage(spn, page);
-    return false;
-  }
-
-  private dropPage(spn: number, page: CodePage): void {
+    if (!page.touches(offset, offset + size)) return true;
     const { view } = this;
-    for (const block of page.blocks) {
+    for (const block of page.drop(view, offset, offset + size)) {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
       if (block.region >= 0) this.onRegionDropped?.(block.region, spn);
     }
+    if (!page.isEmpty) return true;
     this.pages.delete(spn);
+    return false;
   }
-}
-
-function markGranules(page: CodePage, from: number, to: number): void {
-  for (let g = from >> 5; g <= (to - 1) >> 5; g++) page.granules[g >> 5]! |= 1 << (g & 31);
-}
-function touchesGranules(page: CodePage, from: number, to: number): boolean {
-  for (let g = from >> 5; g <= Math.min(to - 1, 4095) >> 5; g++)
-    if (page.granules[g >> 5]! & (1 << (g & 31))) return true;
-  return false;
 }

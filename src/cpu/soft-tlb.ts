@@ -1,6 +1,7 @@
 /** The soft TLB from outside the generated code: forgetting, and looking without filling. */
 import {
-  AREA_BLOCK_TABLE,
+  AREA_SECOND_GENERATION,
+  AREA_SECOND_TLB,
   AREA_TLB,
   TLB_ADDEND,
   TLB_ENTRIES,
@@ -35,7 +36,8 @@ export class SoftTlb {
 
   /** Forgets all guest virtual and guest physical translations. */
   flush(): void {
-    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
+    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_SECOND_TLB);
+    forgetSecondLevel(this.memory.view, this.area);
   }
 
   /** Forgets one guest virtual page, of both privileges. */
@@ -44,5 +46,12 @@ export class SoftTlb {
       const entry = this.entry(gva, user);
       this.memory.bytes.fill(0xff, entry, entry + TLB_ADDEND);
     }
+    forgetSecondLevel(this.memory.view, this.area);
   }
+}
+
+/** Empties the second level of the soft TLB in a logical processor's area. */
+export function forgetSecondLevel(view: DataView, area: number): void {
+  const at = area + AREA_SECOND_GENERATION;
+  view.setUint32(at, view.getUint32(at, true) + 1, true);
 }

@@ -49,7 +49,7 @@ const MAX_INSTRUCTIONS = 400;
 const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);
 /** Semantics that need the interpreter's own surroundings, or change what a region relies on. */
-const EXCLUDED = new Set('cli sti popf hlt cpuid'.split(' '));
+const EXCLUDED = new Set('hlt cpuid'.split(' '));
 const BRANCHES = /^(j(?!mpf).*|loop(e|ne)?)$/;
 
 const isRelative = (form: Form): boolean => form.shapes[0] === 'rel';
