@@ -7,7 +7,7 @@ import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
-import { buildInterpreter } from './interpreter.ts';
+import { interpreterModule } from './interpreter-module.ts';
 import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
 import type { InterpreterExports } from './microcode/core.ts';
 import { TrapPending } from './microcode/debug-exceptions.ts';
@@ -31,13 +31,6 @@ import { ProcessorRegisters } from './processor-registers.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
 import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
-
-let compiled: WebAssembly.Module | undefined;
-/** The interpreter is the same for all processors: built and compiled once a process. */
-function interpreterModule(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(buildInterpreter() as Uint8Array<ArrayBuffer>);
-  return compiled;
-}
 
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
@@ -222,7 +215,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     if (((this.exceptionIntercepts >>> vector) & 1) === 0) return false;
     this.exceptionExit.vector = vector;
     this.exceptionExit.errorCode = errorCode;
-    this.exceptionExit.parameter = this.state.get64(S.FAULT_ADDRESS);
+    this.exceptionExit.parameter = this.state.get64(vector === VECTOR.DB ? S.DR + 48 : S.FAULT_ADDRESS);
     return true;
   }
 
