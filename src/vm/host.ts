@@ -4,6 +4,7 @@
  * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
  */
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
+import { DebugTransport } from '../hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
 import { Scheduler } from '../hypervisor/scheduler.ts';
@@ -12,7 +13,10 @@ import { VirtualProcessor } from '../hypervisor/virtual-processor.ts';
 import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
 import { inspectHypervisor } from './inspection.ts';
 import { planDomains } from './numa.ts';
-import { processorFactory, reservedBytesFor } from './processors.ts';
+import { processorFactory, reservedBytesFor, tellingFirst } from './processors.ts';
+
+/** A guest's debug connection: the user's end of it. */
+export { DebugTransport as DebugConnection };
 
 const MIB = 0x10_0000;
 /** For the root's own pages and what it deposits: a fixed part, and GPA map entries of 8 bytes a page. */
@@ -21,6 +25,8 @@ const ROOT_SHARE = 256;
 
 export interface HostStatistics {
   instructions: number;
+  /** When a guest had completed its first one, in milliseconds since this process started. */
+  firstInstruction?: number;
   exits: Record<string, number>;
   /** What guests called. */
   hypercalls: HypercallCounts;
@@ -46,6 +52,8 @@ export interface HostOptions {
   /** Instead of src/cpu's processors. */
   createProcessor?: CreateProcessor;
   trace?: TraceSink;
+  /** Makes guest debugging available (TLFS 2.0a ch. 20). */
+  debugConnection?: DebugTransport;
 }
 
 export function createHost(options: HostOptions): Host {
@@ -56,12 +64,17 @@ export function createHost(options: HostOptions): Host {
     overhead,
     reservedBytes,
   );
+  let firstInstruction: number | undefined;
   const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
     memoryBytes,
     reservedBytes,
     proximity: domains,
-    createProcessor: options.createProcessor ?? processorFactory(() => hypervisor),
+    createProcessor: tellingFirst(
+      options.createProcessor ?? processorFactory(() => hypervisor),
+      () => (firstInstruction ??= performance.now()),
+    ),
     trace: options.trace,
+    debugTransport: options.debugConnection,
   });
   const scheduler = new Scheduler(hypervisor, rootProcessor);
   const processors: VirtualProcessor[] = [];
@@ -83,7 +96,7 @@ export function createHost(options: HostOptions): Host {
     clock: () => hypervisor.clock(),
     statistics: () => {
       notice();
-      return statisticsOf(processors);
+      return { ...statisticsOf(processors), firstInstruction };
     },
     inspect: () => inspectHypervisor(hypervisor),
   };
