@@ -161,6 +161,9 @@ async function waitFor(path: string, writer: Running): Promise<void> {
   }
 }
 
+/** Runs of ours that had no start image: sources have changed meanwhile. */
+let withoutImage = 0;
+
 interface Figures {
   toInstruction: number | undefined;
   toLine: number;
@@ -178,6 +181,7 @@ async function runPartita(): Promise<Figures> {
   const resident = residentOf(machine.child.pid!).rss;
   await machine.end();
   const at = Number(/"firstInstructionUnixMs":([\d.]+)/.exec(machine.text())?.[1]);
+  if (!machine.text().includes('"startImage":true')) withoutImage++;
   return { toInstruction: at - epoch, toLine, resident };
 }
 
@@ -189,7 +193,16 @@ async function runQemu(): Promise<Figures> {
     [
       ...qemuMachine,
       ...['-monitor', 'none', '-kernel', guest.kernel, '-initrd', initrd, '-append', append],
-      ...['-incoming', `exec:cat ${files.qemu}`, '-trace', 'vm_state_notify', '-D', trace],
+      ...[
+        '-incoming',
+        `exec:cat ${files.qemu}`,
+        '-trace',
+        'vm_state_notify',
+        '-msg',
+        'timestamp=on',
+        '-D',
+        trace,
+      ],
     ],
     QUESTION,
   );
@@ -240,6 +253,7 @@ try {
   row('to the first instruction, ms', ({ toInstruction }) => toInstruction);
   row("to the shell's first line, ms", ({ toLine }) => toLine);
   row('resident then, MiB', ({ resident }) => resident);
+  if (withoutImage > 0) console.log(`${withoutImage} of ${runs} runs of partita had no start image`);
   const sizes = [files.partita, files.qemu].map(
     (path) => statSync(path, { throwIfNoEntry: false })?.size ?? 0,
   );

@@ -13,7 +13,8 @@
  * own view of its RAM does not, and asks first (vm/guest-memory.ts). A page that is present stays so, so caches of
  * translations are never wrong about it.
  *
- * The bitmap lies in reserved memory, where every thread may look; only the thread of the root partition changes it.
+ * The bitmap lies in reserved memory, where every thread could look. The root partition's thread alone asks and loads (it
+ * keeps the count): a processor on another thread has its pages translated there.
  */
 import type { PhysicalMemory } from '../cpu/processor.ts';
 

@@ -3,8 +3,10 @@
  * Each comes to the right result, each knows from its generation ID that it is another machine (Linux's driver says so
  * and reseeds its random numbers), and the file stays as it was. A snapshot whose writer is killed leaves nothing.
  */
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandLine, SCRIPT_DONE } from '../../src/guests/initramfs.ts';
 import { debianGuest, initramfs } from './debian-guest.ts';
@@ -16,6 +18,7 @@ const title = full.kind === 'ready' ? 'snapshots' : `snapshots (skipped: ${full.
 const folder = workFolder();
 afterAll(() => folder.remove());
 
+const ROOT = join(import.meta.dirname, '../..');
 const ROUNDS = 800;
 const CLONES = 10;
 /** Clones that run at the same time. */
@@ -99,6 +102,23 @@ describe.skipIf(full.kind === 'missing')(title, () => {
     }
     expect(digest(snapshot)).toBe(before);
   });
+
+  test.skipIf(process.platform !== 'linux')(
+    'a process that starts from a start image does the same',
+    async () => {
+      const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+      const image = folder.path(`partita/start${ROOT}/${boot}`);
+      execFileSync(process.execPath, [join(ROOT, 'src/cli/start-image/build.ts'), image], { stdio: 'pipe' });
+      const run = start(['run', '--timeout', '200', '--json', '--from', snapshot], {
+        XDG_CACHE_HOME: folder.path('.'),
+        NODE_OPTIONS: '',
+      });
+      run.input('');
+      const end = await run.end;
+      expect(end.stdout).toContain(expectedLastRound());
+      expect(end.stdout).toContain('"startImage":true');
+    },
+  );
 
   test('another memory size or number of processors is refused', async () => {
     const memory = await partita('run', '--from', snapshot, '--memory', '512M');

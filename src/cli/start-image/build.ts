@@ -8,11 +8,21 @@
  * dated at the start of the build: sources that change while it is built make it old.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { setPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { rolldown } from 'rolldown';
+import { BUILDING, LONGEST_BUILD_MS } from './request.ts';
 
 /** The text of functions is in the image: without comments and spaces, with the names they have. */
 const SMALL = { compress: false, mangle: false, codegen: true } as const;
@@ -21,7 +31,7 @@ const LOWEST_PRIORITY = 19;
 async function build(image: string): Promise<void> {
   const started = new Date();
   mkdirSync(dirname(image), { recursive: true, mode: 0o700 });
-  const folder = mkdtempSync(`${image}.building-`);
+  const folder = mkdtempSync(`${image}${BUILDING}`);
   try {
     const script = join(folder, 'partita.cjs');
     writeFileSync(script, imageScript(await bundle(join(import.meta.dirname, 'entry.ts'))));
@@ -32,14 +42,21 @@ async function build(image: string): Promise<void> {
     });
     process.stderr.write(stderr);
     if (status !== 0) throw new Error(`node --build-snapshot ended with ${status}`);
-    for (const name of readdirSync(dirname(image))) {
-      const old = join(dirname(image), name);
-      if (old !== folder) rmSync(old, { recursive: true, force: true });
-    }
     utimesSync(built, started, started);
     renameSync(built, image);
+    removeOld(image, started.getTime());
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Images of earlier boots, and what builders that were killed have left. Another may be at work beside this one. */
+function removeOld(image: string, started: number): void {
+  for (const name of readdirSync(dirname(image))) {
+    const path = join(dirname(image), name);
+    const changed = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? started;
+    const isOld = name.includes(BUILDING) ? changed < started - LONGEST_BUILD_MS : path !== image;
+    if (isOld) rmSync(path, { recursive: true, force: true });
   }
 }
 

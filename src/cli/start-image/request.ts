@@ -7,9 +7,10 @@
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
-const BUILDING = '.building-';
+/** In the name of a folder in which one is being built. */
+export const BUILDING = '.building-';
 /** A build that takes longer was killed. */
-const LONGEST_BUILD_MS = 120_000;
+export const LONGEST_BUILD_MS = 120_000;
 const SOURCES = join(import.meta.dirname, '../..');
 const LOCK_FILE = join(SOURCES, '../package-lock.json');
 
