@@ -15,6 +15,7 @@ import {
   AREA_BLOCK_TABLE,
   AREA_RECORDS,
   AREA_TLB,
+  BLOCK_ENTRIES_LEFT,
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
   RECORDS_SIZE,
@@ -59,6 +60,8 @@ export class BlockDecoder implements CodeHolder {
   private readonly crossing = new Uint8Array(32);
   /** Relative branches of the block that is being decoded. */
   private readonly branches: number[] = [];
+  /** How often a block is entered by lookup before the interpreter calls it hot. */
+  entriesBeforeHot = 0;
   /** Called when everything is forgotten. */
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
@@ -140,7 +143,8 @@ export class BlockDecoder implements CodeHolder {
       const available = Math.min(4096 - offset, MAX_INSTRUCTION_LENGTH);
       let result: DecodeResult =
         available > 0 ? decode(this.memory.bytes, pageStart + offset, available, code) : { kind: 'need' };
-      if (result.kind === 'need') {
+      const crosses = result.kind === 'need';
+      if (crosses) {
         if (count > 0) break;
         const spn = secondPage();
         if (spn < 0) return -1;
@@ -151,7 +155,9 @@ export class BlockDecoder implements CodeHolder {
       if (result.kind !== 'ok') {
         const tooLong = result.kind === 'too-long';
         this.raiseRecord(offset, tooLong ? VECTOR.GP : VECTOR.UD, tooLong ? 0 : -1);
-        return offset + 1;
+        // All that was looked at belongs to the block: another byte may make an instruction of it.
+        const examined = offset + MAX_INSTRUCTION_LENGTH;
+        return crosses ? examined : Math.min(examined, 4096);
       }
       const { instruction } = result;
       this.instructionRecord(offset, instruction, mode);
@@ -297,6 +303,17 @@ export class BlockDecoder implements CodeHolder {
       : 0;
   }
 
+  /** True if the code at a page offset was met before. */
+  isKnown(spn: number, offset: number, mode: number): boolean {
+    return this.pages.get(spn)?.recordAt(this.view, offset, mode) !== undefined;
+  }
+
+  /** The block at `spa` is counted from the start again. */
+  countAgain(spa: number, mode: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    this.view.setUint32(slot + BLOCK_ENTRIES_LEFT, this.entriesBeforeHot, true);
+  }
+
   isRegion(record: number): boolean {
     return this.view.getUint16(record + R.RECORD_HANDLER, true) === R.Handler.Region;
   }
@@ -337,6 +354,7 @@ export class BlockDecoder implements CodeHolder {
     this.view.setUint32(slot, spa, true);
     this.view.setUint32(slot + 4, mode, true);
     this.view.setUint32(slot + 8, record, true);
+    this.view.setUint32(slot + BLOCK_ENTRIES_LEFT, this.entriesBeforeHot, true);
     return slot;
   }
 

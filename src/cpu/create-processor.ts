@@ -88,6 +88,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     const { exports, staticBlocks } = this.instantiate(options, hotAfter);
     this.exports = exports;
     this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
+    if (this.translate !== 'hot') this.decoder.entriesBeforeHot = 0;
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
     this.flushTlb();
     this.reset();
@@ -124,6 +125,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
         microcode(operation, bits, argument),
       readTsc: () => this.host.readTsc(),
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
+      blockIsHot: (spa: number) => this.regions?.blockIsHot(spa >>> 0, this.state.get32(S.MODE)),
       deliverFault: () => this.deliverFault(),
     };
     const instance = new WebAssembly.Instance(interpreterModule(), { host });
@@ -168,9 +170,8 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
       const done = budget - state.get32(S.BUDGET);
       this.instructionsRetired += done;
       left -= done;
-      if (reason !== Exit.Budget) return reason;
-      if (this.translate === 'hot') this.sample();
-      if (left <= 0) return reason;
+      if (this.translate === 'hot' && reason === Exit.Budget) this.sample();
+      if (reason !== Exit.Budget || left <= 0) return reason;
     }
   }
 
@@ -179,6 +180,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     const linear = state.linearRip;
     const spa = this.tlb.executable(linear, state.cpl === 3);
     if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
+    this.regions?.translateWanted();
   }
 
   private decodeBlock(spa: number): number {

@@ -429,6 +429,7 @@ export class DetachedProcessor extends ProcessorRegisters {
       },
       readTsc: () => 0,
       decodeBlock: () => 0,
+      blockIsHot: () => {},
       deliverFault: () => 1,
     };
     const { raise, segmentCheck } = new WebAssembly.Instance(detachedRuntime(), { host }).exports;

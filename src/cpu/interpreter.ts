@@ -14,6 +14,7 @@ import { i32, i64, loads, select, type Value } from '../support/wasm/values.ts';
 import { FLAG } from '../x86/flags.ts';
 import { allForms, type Form } from './instructions/forms.ts';
 import {
+  BLOCK_ENTRIES_LEFT,
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
   TLB_ADDEND,
@@ -234,6 +235,7 @@ class InterpreterBuilder {
         i32.and(i32.eq(loads.i32(slot), host.get), i32.eq(loads.i32(slot, 4), mode)),
         () => {
           f.set(this.record, loads.i32(slot, 8));
+          this.countEntry(slot, host.get);
           f.if(this.linkFrom.get, () =>
             f.store('i32', this.linkFrom.get, RECORD_DISPLACEMENT, this.record.get),
           );
@@ -247,6 +249,14 @@ class InterpreterBuilder {
       f.set(this.linkFrom, i32.const(0));
       f.set(this.blockStart, this.record.get);
     });
+  }
+
+  /** The entry that uses up what the block's slot allows tells the translator. */
+  private countEntry(slot: Value, host: Value): void {
+    const { f } = this;
+    const left = f.let(i32.sub(loads.i32(slot, BLOCK_ENTRIES_LEFT), i32.const(1)));
+    f.store('i32', slot, BLOCK_ENTRIES_LEFT, left);
+    f.if(i32.eqz(left), () => f.run(this.runtime.imports.blockIsHot, host), undefined, 'unlikely');
   }
 
   /** Goes on after a delivered fault, or returns the exit. */

@@ -28,9 +28,10 @@ export const SECOND_TLB_SIZE = SECOND_TLB_ENTRIES << TLB_ENTRY_SHIFT;
 export const GPA_CACHE_ENTRIES = 1024;
 export const GPA_CACHE_ENTRY_SHIFT = 3;
 
-/** Decoded blocks by system physical address: address, mode, record address, unused (4 bytes each). */
+/** Decoded blocks by system physical address: address, mode, record address, entries left until it is hot (4 bytes each). */
 export const BLOCK_TABLE_ENTRIES = 1 << 16;
 export const BLOCK_ENTRY_SHIFT = 4;
+export const BLOCK_ENTRIES_LEFT = 12;
 
 export const AREA_TLB = 0;
 export const AREA_GPA_CACHE = AREA_TLB + 2 * TLB_SIZE;
