@@ -13,7 +13,6 @@ import { TLB_ADDEND, TLB_READ, TLB_WRITE } from './logical-processor-area.ts';
 import { NO_ADDRESS, tlbEntry } from './paging.ts';
 import { Access } from './processor.ts';
 import type { Runtime } from './runtime.ts';
-import type { FlagOperation } from './semantics/flag-operation.ts';
 import * as S from './state-layout.ts';
 
 /** What the code around an instruction does when the instruction is done. */
@@ -31,6 +30,19 @@ export type IntegerBits = 8 | 16 | 32 | 64;
 export interface Place {
   base: Value;
   offset: number;
+}
+
+export type FlagKind = 'add' | 'adc' | 'sub' | 'sbb' | 'logic' | 'inc' | 'dec';
+
+/** What flags come from (semantics/flag-operation.ts). `a`, `b` and `result` may have rubbish above `bits`. */
+export interface FlagOperation {
+  kind: FlagKind;
+  bits: IntegerBits;
+  a: Value;
+  b: Value;
+  result: Value;
+  /** INC and DEC: CF as it was and stays, i32 0 or 1. */
+  carry: Value;
 }
 
 export const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;

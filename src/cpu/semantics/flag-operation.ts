@@ -1,23 +1,9 @@
 /**
  * The operation that flags come from: what a stage may hold instead of the flags themselves (`Stage.holdFlags`),
  * so that a conditional branch behind a comparison is one comparison and flags that nobody reads cost nothing.
- *
- * `a`, `b` and `result` may have rubbish above `bits`.
  */
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
-import { type IntegerBits, signExtend, zeroExtend } from '../stage.ts';
-
-export type FlagKind = 'add' | 'adc' | 'sub' | 'sbb' | 'logic' | 'inc' | 'dec';
-
-export interface FlagOperation {
-  kind: FlagKind;
-  bits: IntegerBits;
-  a: Value;
-  b: Value;
-  result: Value;
-  /** INC and DEC: CF as it was and stays, i32 0 or 1. */
-  carry: Value;
-}
+import { type FlagKind, type FlagOperation, signExtend, zeroExtend } from '../stage.ts';
 
 const AF = 8;
 

@@ -12,15 +12,13 @@
  */
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
 import { ARITHMETIC_FLAGS, FLAG } from '../../x86/flags.ts';
-import { type IntegerBits, type Stage, signExtend } from '../stage.ts';
+import { type FlagKind, type FlagOperation, type IntegerBits, type Stage, signExtend } from '../stage.ts';
 import { FLAG_AUX, FLAG_RESULT, FLAGS_SYSTEM } from '../state-layout.ts';
 import {
   adjustOf,
   auxiliaryOf,
   carryOf,
   comparisonOf,
-  type FlagKind,
-  type FlagOperation,
   overflowOf,
   parityOf,
   signOf,

@@ -40,10 +40,10 @@ export interface HotThreshold {
 }
 export const HOT_AFTER: HotThreshold = {
   stretch: 20_000,
-  samples: Number(process.env.HS ?? 3),
-  entries: Number(process.env.HE ?? 1000),
+  samples: 3,
+  entries: 1000,
   doublings: 10,
-  batch: Number(process.env.HB ?? 8),
+  batch: 8,
   longestWait: 20,
 };
 

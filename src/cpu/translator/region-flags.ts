@@ -7,8 +7,8 @@
 import type { FunctionBuilder, Local } from '../../support/wasm/function-builder.ts';
 import type { Value } from '../../support/wasm/values.ts';
 import type { Form } from '../instructions/forms.ts';
-import { auxiliaryOf, type FlagOperation } from '../semantics/flag-operation.ts';
-import { signExtend } from '../stage.ts';
+import { auxiliaryOf } from '../semantics/flag-operation.ts';
+import { type FlagOperation, signExtend } from '../stage.ts';
 import type { RegionBlock, RegionInstruction } from './region.ts';
 
 /** Set all six flags from their operands, or all but CF. */

@@ -6,8 +6,7 @@ import type { FunctionBuilder, Label, Local } from '../../support/wasm/function-
 import { i32, i64, loads, type Store, select, type Value } from '../../support/wasm/values.ts';
 import { Mode } from '../mode.ts';
 import type { Runtime } from '../runtime.ts';
-import type { FlagOperation } from '../semantics/flag-operation.ts';
-import { Status } from '../stage.ts';
+import { type FlagOperation, Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import type { PlacedInstruction } from '../static-stage.ts';
 import { StaticStage } from '../static-stage.ts';
