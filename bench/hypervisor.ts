@@ -3,7 +3,6 @@
  * through the hypercall page, against writing the same tables without a check. `--json` prints the figures.
  */
 import { parseArgs } from 'node:util';
-import { HypercallCode as Call } from '../src/hvdef/hypercalls.ts';
 import { InterceptHeader, MessageType } from '../src/hvdef/messages.ts';
 import { DEFAULT_CHILD_PRIVILEGES, Privilege } from '../src/hvdef/privileges.ts';
 import { RegisterName } from '../src/hvdef/registers.ts';
@@ -17,12 +16,9 @@ import {
   POOL_PAGES,
   unmappedLoads,
 } from './hypervisor-guests.ts';
+import { mapCosts, poolCosts, warmUp } from './memory-tables.ts';
 
 const SIZES_MIB = [64, 256, 1024, 3072];
-/** Deposits touch every page, so the largest pool is kept below what machines have. */
-const POOL_SIZES_MIB = [64, 256, 1024];
-const PAGES_PER_MIB = 256;
-const PAGE = 4096;
 const CALLS = 200_000;
 const ROUND_TRIPS = 50_000;
 const GUEST_LISTS = 128;
@@ -45,87 +41,6 @@ function best(runs: number, work: () => number): number {
   let least = Infinity;
   for (let run = 0; run < runs; run++) least = Math.min(least, work());
   return least;
-}
-
-/** Pages a second, by size in MiB: HvMapGpaPages of all of it in full lists, twice (the second supersedes). */
-function rootMaps(mebibytes: number): { fresh: number; superseding: number } {
-  const pages = mebibytes * PAGES_PER_MIB;
-  const machine = new TestMachine({ megabytes: mebibytes + 64, processors: 2 });
-  const child = machine.createPartition(undefined, 64 + Math.ceil(pages / 500));
-  const first = machine.takePages(pages);
-  const map = () => mapAll(machine, child, first, pages);
-  return { fresh: pages / seconds(map), superseding: pages / best(RUNS, () => seconds(map)) };
-}
-
-function mapAll(machine: TestMachine, child: bigint, first: number, pages: number): void {
-  callLists(machine, Call.MapGpaPages, pages, (done) => [Number(child), 0, done, 0, 7, 0], first);
-}
-
-/** Lists are written straight into the parameter page, as a root's operating system would: header words, then pages. */
-function callLists(
-  machine: TestMachine,
-  code: number,
-  pages: number,
-  header: (done: number) => readonly number[],
-  first: number,
-): void {
-  const { surface } = machine.booted;
-  const input = machine.takePages(1) * PAGE;
-  const { words } = surface.memory;
-  for (let done = 0; done < pages; done += LIST_PAGES) {
-    const count = Math.min(LIST_PAGES, pages - done);
-    const head = header(done);
-    words.set(head, input / 4);
-    const list = input / 4 + head.length;
-    for (let each = 0; each < count; each++) {
-      words[list + 2 * each] = first + done + each;
-      words[list + 2 * each + 1] = 0;
-    }
-    const status = Number(surface.hypercall(BigInt(code) | (BigInt(count) << 32n), input, input) & 0xffffn);
-    if (status !== 0) throw new Error(`hypercall 0x${code.toString(16)}: status ${status}`);
-  }
-}
-
-/** The same entries into the same kind of table, three levels down for each page, with nothing checked or counted. */
-function plainWrites(mebibytes: number): number {
-  const pages = mebibytes * PAGES_PER_MIB;
-  const leaves = Math.ceil(pages / 512);
-  const middles = Math.ceil(leaves / 512);
-  const words = new Uint32Array(new SharedArrayBuffer((1 + middles + leaves) * PAGE));
-  for (let middle = 0; middle < middles; middle++) words[2 * middle] = 1 + middle;
-  for (let leaf = 0; leaf < leaves; leaf++) words[1024 + 2 * leaf] = 1 + middles + leaf;
-  const list = new Uint32Array(LIST_PAGES * 2);
-  const write = () => {
-    for (let done = 0; done < pages; done += LIST_PAGES) {
-      const count = Math.min(LIST_PAGES, pages - done);
-      for (let each = 0; each < count; each++) list[2 * each] = done + each;
-      for (let each = 0; each < count; each++) mapPlainly(words, done + each, list[2 * each]);
-    }
-  };
-  return pages / best(RUNS, () => seconds(write));
-}
-
-function mapPlainly(words: Uint32Array, gpn: number, spn: number): void {
-  const middle = words[(gpn >>> 18) * 2];
-  const leaf = words[middle * 1024 + ((gpn >>> 9) & 511) * 2];
-  words[leaf * 1024 + (gpn & 511) * 2] = 0x8700_0000 | spn;
-}
-
-function poolCosts(mebibytes: number): { deposit: number; withdraw: number } {
-  const pages = mebibytes * PAGES_PER_MIB;
-  const machine = new TestMachine({ megabytes: mebibytes + 64, processors: 2 });
-  const child = machine.createPartition(undefined, 8);
-  const first = machine.takePages(pages);
-  const give = () => callLists(machine, Call.DepositMemory, pages, () => [Number(child), 0], first);
-  const deposit = pages / seconds(give);
-  const withdraw =
-    pages /
-    seconds(() => {
-      for (let left = pages; left > 0; left -= 512) {
-        machine.must(Call.WithdrawMemory, [child, 0], { reps: Math.min(512, left) });
-      }
-    });
-  return { deposit, withdraw };
 }
 
 function rootNullCalls(): number {
@@ -196,8 +111,23 @@ function guestMaps(): number {
 
 const { values } = parseArgs({ options: { json: { type: 'boolean', default: false } } });
 const million = (value: number): string => `${(value / 1e6).toFixed(1)} M`;
-const maps = SIZES_MIB.map((size) => ({ size, ...rootMaps(size), plain: plainWrites(size) }));
-const pools = POOL_SIZES_MIB.map((size) => ({ size, ...poolCosts(size) }));
+const nanoseconds = (value: number): string => value.toFixed(1).padStart(6);
+
+function mapColumn(cost: number, plain: number): string {
+  return `${nanoseconds(cost)} (${(cost / plain).toFixed(1)} times) ${million(1e9 / cost)}`;
+}
+
+/** The dearest page of any size against the cheapest: 1 is perfectly linear. */
+function growths<Row>(rows: readonly Row[], names: readonly (keyof Row & string)[]): string {
+  const growth = (name: keyof Row & string) => {
+    const costs = rows.map((row) => Number(row[name]));
+    return (Math.max(...costs) / Math.min(...costs)).toFixed(2);
+  };
+  return names.map((name) => `${name} ${growth(name)}`).join('   ');
+}
+warmUp();
+const maps = SIZES_MIB.map((size) => ({ size, ...mapCosts(size) }));
+const pools = SIZES_MIB.map((size) => ({ size, ...poolCosts(size) }));
 const figures = {
   maps,
   pools,
@@ -208,24 +138,27 @@ const figures = {
 
 if (values.json) console.log(JSON.stringify(figures));
 else {
-  console.log('HvMapGpaPages by the root, pages a second');
-  console.log('   size     unmapped before   superseding   plain table writes');
-  for (const { size, fresh, superseding, plain } of maps) {
+  console.log(
+    'HvMapGpaPages by the root: ns a page (times the same tables written without checks), M pages a second',
+  );
+  console.log('   size     unmapped before          superseding              superseding, scattered');
+  for (const { size, ...cost } of maps) {
     const columns = [
-      million(fresh).padStart(17),
-      million(superseding).padStart(14),
-      million(plain).padStart(21),
+      mapColumn(cost.fresh, cost.plainFresh),
+      mapColumn(cost.superseding, cost.plainSuperseding),
+      mapColumn(cost.scattered, cost.plainScattered),
     ];
+    console.log(`${`${size} MiB`.padStart(9)}   ${columns.map((column) => column.padEnd(25)).join('')}`);
+  }
+  console.log(`   growth   ${growths(maps, ['fresh', 'superseding', 'scattered'])}`);
+  console.log(`            ${growths(maps, ['plainFresh', 'plainSuperseding', 'plainScattered'])}`);
+  console.log('Memory pools: ns a page');
+  for (const { size, deposit, withdraw, plainZeroing } of pools) {
     console.log(
-      `${`${size} MiB`.padStart(9)}${columns.join('')}   (${(plain / superseding).toFixed(1)} times)`,
+      `${`${size} MiB`.padStart(9)}   deposit ${nanoseconds(deposit)}   withdraw, zeroed ${nanoseconds(withdraw)} (plain zeroing ${nanoseconds(plainZeroing)})`,
     );
   }
-  console.log('Memory pools, pages a second');
-  for (const { size, deposit, withdraw } of pools) {
-    console.log(
-      `${`${size} MiB`.padStart(9)}   deposit ${million(deposit)}   withdraw (zeroed) ${million(withdraw)}`,
-    );
-  }
+  console.log(`   growth   ${growths(pools, ['deposit', 'withdraw', 'plainZeroing'])}`);
   const { root, guest } = figures.nullHypercallNanoseconds;
   console.log(`HvMapGpaPages by a guest      ${million(figures.guestMapPagesPerSecond)} pages a second`);
   console.log(`Unmapped-GPA round trips      ${Math.round(figures.interceptRoundTripsPerSecond)} a second`);

@@ -7,12 +7,28 @@ static uint32_t k[64];
 
 static uint32_t rotate(uint32_t x, int n) { return x >> n | x << (32 - n); }
 
-/* Integer cube root of p * 2^96, of which the low 32 bits are the fraction. */
+/* Whether the cube of x (35 bits) is at most p * 2^96. */
+static int cube_fits(uint64_t x, unsigned p) {
+  uint32_t digits[2] = {(uint32_t)x, (uint32_t)(x >> 32)}, square[4] = {0}, cube[6] = {0};
+  for (int i = 0; i < 2; i++)
+    for (int j = 0; j < 2; j++) {
+      uint64_t sum = (uint64_t)digits[i] * digits[j];
+      for (int at = i + j; sum > 0; at++, sum >>= 32) square[at] = (uint32_t)(sum += square[at]);
+    }
+  for (int i = 0; i < 4; i++)
+    for (int j = 0; j < 2; j++) {
+      uint64_t sum = (uint64_t)square[i] * digits[j];
+      for (int at = i + j; sum > 0; at++, sum >>= 32) cube[at] = (uint32_t)(sum += cube[at]);
+    }
+  return cube[3] < p;
+}
+
+/* Integer cube root of p * 2^96, of which the low 32 bits are the fraction. p is no cube, so < is as good as <=. */
 static uint32_t cube_root_fraction(unsigned p) {
-  unsigned __int128 low = 0, high = (unsigned __int128)8 << 32;
+  uint64_t low = 0, high = (uint64_t)8 << 32;
   while (high - low > 1) {
-    unsigned __int128 middle = (low + high) / 2;
-    if (middle * middle * middle <= (unsigned __int128)p << 96) low = middle;
+    uint64_t middle = (low + high) / 2;
+    if (cube_fits(middle, p)) low = middle;
     else high = middle;
   }
   return (uint32_t)low;
@@ -56,5 +72,5 @@ unsigned long sha256(void) {
   for (unsigned i = 0; i < sizeof data; i++) data[i] = (unsigned char)next_random(&seed);
   for (int pass = 0; pass < 64; pass++)
     for (unsigned at = 0; at < sizeof data; at += 64) block(h, data + at);
-  return (unsigned long)h[0] << 32 | h[1];
+  return (unsigned long)((uint64_t)h[0] << 32 | h[1]);
 }

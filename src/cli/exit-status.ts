@@ -33,6 +33,8 @@ export function describeOutcome(outcome: VmOutcome): Ending {
       return { status: outcome.status, message: `the guest wrote ${outcome.value} to the exit port` };
     case 'crash':
       return { status: ExitStatus.GuestCrash, message: `the guest crashed: ${outcome.text}` };
+    case 'snapshot-damaged':
+      return { status: ExitStatus.Usage, message: outcome.text };
     case 'timeout':
       return { status: ExitStatus.Timeout, message: `stopped after ${outcome.seconds} seconds (--timeout)` };
     case 'stopped':

@@ -1,17 +1,18 @@
 /**
  * How `partita inspect` reaches a running machine: each `partita run` listens on a unix socket named after its
- * process in a folder that only this user may enter. A connection sends one line, `inspect` or `save` with its
- * parameters as JSON behind it, and is answered with one JSON document. `partita save` comes this way too.
+ * process in a folder that only this user may enter. A connection sends one line, `inspect` or `snapshot` with its
+ * parameters as JSON behind it. It is answered with one JSON document; a snapshot with lines of progress before it.
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const SUFFIX = '.sock';
 const ANSWER_TIMEOUT_MS = 10_000;
-/** A large machine takes its time. */
-const SAVE_TIMEOUT_MS = 600_000;
+/** A disk may take its time. */
+const SILENCE_TIMEOUT_MS = 600_000;
+const SNAPSHOT = 'snapshot ';
 const LONGEST_REQUEST = 1 << 16;
 
 /** The folder of this user's sockets, made if missing. Throws when somebody else owns it. */
@@ -26,18 +27,26 @@ export function runtimeFolder(): string {
   return folder;
 }
 
-export interface SaveOrder {
+export interface SnapshotOrder {
   /** An absolute path. */
   file: string;
   /** The machine runs on afterwards. */
   goOn: boolean;
 }
 
-/** Saves the machine; `done` gets why that failed, or undefined. */
-export type SaveService = (order: SaveOrder, done: (problem: string | undefined) => void) => void;
+/** Whoever waits for a snapshot. */
+export interface SnapshotWaiter {
+  progress(done: number, total: number): void;
+  /** Why it failed, or undefined. */
+  done(problem: string | undefined): void;
+  /** Nobody waits any more. */
+  readonly gone: boolean;
+}
+
+export type SnapshotService = (order: SnapshotOrder, waiter: SnapshotWaiter) => void;
 
 /** Serves `describe()` until `close()`. A machine runs without being inspectable where this cannot work. */
-export function serveInspection(describe: () => unknown, save?: SaveService): { close(): void } {
+export function serveInspection(describe: () => unknown, snapshot?: SnapshotService): { close(): void } {
   let path: string;
   let server: Server;
   try {
@@ -50,8 +59,7 @@ export function serveInspection(describe: () => unknown, save?: SaveService): { 
       socket.on('data', (part: string) => {
         if (line.includes('\n') || line.length > LONGEST_REQUEST) return;
         line += part;
-        if (line.includes('\n'))
-          answer(line.trimEnd(), describe, save, (value) => socket.end(JSON.stringify(value)));
+        if (line.includes('\n')) answer(line.trimEnd(), describe, snapshot, socket);
       });
     });
     server.on('error', () => {});
@@ -93,21 +101,31 @@ function isAlive(pid: number): boolean {
 function answer(
   line: string,
   describe: () => unknown,
-  save: SaveService | undefined,
-  reply: (value: unknown) => void,
+  snapshot: SnapshotService | undefined,
+  socket: Socket,
 ): void {
+  const reply = (value: unknown): void => void socket.end(JSON.stringify(value));
   if (line === 'inspect') {
     reply(describe());
     return;
   }
-  const order = line.startsWith('save ') ? saveOrder(line.slice('save '.length)) : undefined;
-  if (order === undefined || save === undefined) reply({ problem: 'the machine does not understand' });
-  else save(order, (problem) => reply({ problem }));
+  const order = line.startsWith(SNAPSHOT) ? snapshotOrder(line.slice(SNAPSHOT.length)) : undefined;
+  if (order === undefined || snapshot === undefined) {
+    reply({ problem: 'the machine does not understand' });
+    return;
+  }
+  snapshot(order, {
+    progress: (done, total) => void socket.write(`${JSON.stringify({ done, total })}\n`),
+    done: (problem) => reply({ problem }),
+    get gone() {
+      return socket.destroyed;
+    },
+  });
 }
 
-function saveOrder(text: string): SaveOrder | undefined {
+function snapshotOrder(text: string): SnapshotOrder | undefined {
   try {
-    const { file, goOn } = JSON.parse(text) as Partial<SaveOrder>;
+    const { file, goOn } = JSON.parse(text) as Partial<SnapshotOrder>;
     return typeof file === 'string' ? { file, goOn: goOn === true } : undefined;
   } catch {
     return undefined;
@@ -119,25 +137,40 @@ export function askMachine(pid: number): Promise<unknown> {
   return ask(pid, 'inspect', ANSWER_TIMEOUT_MS);
 }
 
-/** Why the machine was not saved; undefined when it was. */
-export async function askToSave(pid: number, order: SaveOrder): Promise<string | undefined> {
-  const { problem } = (await ask(pid, `save ${JSON.stringify(order)}`, SAVE_TIMEOUT_MS)) as {
-    problem?: string;
+/** Why there is no snapshot; undefined when there is. */
+export async function askForSnapshot(
+  pid: number,
+  order: SnapshotOrder,
+  progress: (done: number, total: number) => void,
+): Promise<string | undefined> {
+  const told = (line: string): void => {
+    const { done, total } = JSON.parse(line) as { done: number; total: number };
+    progress(done, total);
   };
-  return problem;
+  const answer = await ask(pid, `${SNAPSHOT}${JSON.stringify(order)}`, SILENCE_TIMEOUT_MS, told);
+  return (answer as { problem?: string }).problem;
 }
 
-function ask(pid: number, line: string, timeoutMs: number): Promise<unknown> {
+/** Sends `line`; `told` gets the lines before the answer. */
+function ask(
+  pid: number,
+  line: string,
+  timeoutMs: number,
+  told: (line: string) => void = () => {},
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = connect(join(runtimeFolder(), `${pid}${SUFFIX}`), () => socket.write(`${line}\n`));
     let text = '';
     socket.setEncoding('utf8');
     socket.setTimeout(timeoutMs, () => socket.destroy(new Error('it does not answer')));
     socket.on('data', (part: string) => {
-      text += part;
+      const lines = (text + part).split('\n');
+      text = lines.pop() ?? '';
+      for (const each of lines) told(each);
     });
     socket.on('error', reject);
     socket.on('end', () => {
+      if (text === '') reject(new Error('the machine ended before it answered'));
       try {
         resolve(JSON.parse(text));
       } catch (error) {

@@ -4,13 +4,18 @@
  * for keys and signals.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { DebugConnection } from '../vm/host.ts';
 import { VirtualMachine } from '../vm/virtual-machine.ts';
 import type { VmConfig } from '../vm/vm-config.ts';
 import type { VmOutcome, VmSummary } from '../vm/vm-outcome.ts';
+import { serveDebugConnection } from './debug-connection.ts';
 import { describeOutcome, ExitStatus } from './exit-status.ts';
+import { type GdbServer, serveGdb } from './gdb-server.ts';
 import { serveInspection } from './inspect-socket.ts';
 import type { SerialTarget } from './run-options.ts';
-import { writeSavedFile } from './saved-file.ts';
+import { createSnapshotFile } from './snapshot-files.ts';
+import { nameInText, withSymbols } from './symbols/named-addresses.ts';
+import type { SymbolTable } from './symbols/symbol-table.ts';
 import { openTerminal } from './terminal.ts';
 import { TraceFile } from './trace-file.ts';
 import { UsageError } from './usage-error.ts';
@@ -19,6 +24,12 @@ export interface MachineConnections {
   serial: SerialTarget;
   /** Path of the trace file. */
   trace?: string;
+  /** Where gdb may connect. */
+  gdbPort?: number;
+  /** Path of a socket for the guest's debug connection. */
+  debugConnection?: string;
+  /** Names for code addresses. */
+  symbols?: SymbolTable;
   /** Sees the guest's serial output as well. */
   watch?: (bytes: Uint8Array) => void;
 }
@@ -35,31 +46,53 @@ export interface MachineEnd {
 export async function runMachine(config: VmConfig, connections: MachineConnections): Promise<MachineEnd> {
   const closers: (() => void)[] = [];
   try {
+    const { symbols } = connections;
+    const named = <T>(value: T): T => (symbols === undefined ? value : (withSymbols(value, symbols) as T));
     const output = openOutput(connections.serial, closers);
     const trace = openTrace(connections.trace, closers);
-    const machine = VirtualMachine.create(config, {
-      serialOutput(bytes) {
-        output(bytes);
-        connections.watch?.(bytes);
+    const debugConnection = await openDebugConnection(connections.debugConnection, closers);
+    const machine = VirtualMachine.create(
+      { ...config, guestDebugging: debugConnection !== undefined },
+      {
+        serialOutput(bytes) {
+          output(bytes);
+          connections.watch?.(bytes);
+        },
+        trace: trace && ((record) => trace.write(named(record))),
+        debugConnection,
       },
-      trace: trace && ((record) => trace.write(record)),
-    });
+    );
     const signal = stopOnSignals(machine, closers);
     const describe = () => ({
       process: process.pid,
       kernel: config.kernel.name,
-      machine: machine.inspect(),
+      machine: named(machine.inspect()),
       summary: machine.summary(),
     });
-    const inspection = serveInspection(describe, ({ file, goOn }, done) => {
-      machine.save({ write: (pieces) => writeSavedFile(file, pieces), goOn, done });
+    const inspection = serveInspection(describe, ({ file, goOn }, waiter) => {
+      machine.snapshot({
+        open: () => createSnapshotFile(file),
+        goOn,
+        progress: ({ done, total }) => waiter.progress(done, total),
+        done: (problem) => waiter.done(problem),
+        get cancelled() {
+          return waiter.gone;
+        },
+      });
     });
     closers.push(() => inspection.close());
     if (connections.serial.kind === 'stdio') connectKeyboard(machine, closers);
 
-    const outcome = await machine.run();
+    const gdb = await openGdb(machine, connections.gdbPort);
+
+    const ended = await machine.run();
+    const outcome =
+      ended.kind === 'crash' && symbols !== undefined
+        ? { ...ended, text: nameInText(ended.text, symbols) }
+        : ended;
     const status = outcome.kind === 'stopped' ? signal() : describeOutcome(outcome).status;
-    return { outcome, status, summary: machine.summary(), inspection: machine.inspect() };
+    gdb?.close(status);
+    return { outcome, status, summary: machine.summary(), inspection: named(machine.inspect()) };
   } finally {
     for (const close of closers.reverse()) close();
   }
@@ -73,6 +106,25 @@ function openOutput(serial: SerialTarget, closers: (() => void)[]): (bytes: Uint
   return (bytes) => {
     for (let at = 0; at < bytes.length; ) at += writeSync(descriptor, bytes, at);
   };
+}
+
+async function openDebugConnection(
+  path: string | undefined,
+  closers: (() => void)[],
+): Promise<DebugConnection | undefined> {
+  if (path === undefined) return undefined;
+  const connection = new DebugConnection();
+  const server = await serveDebugConnection(path, connection);
+  closers.push(() => server.close());
+  return connection;
+}
+
+async function openGdb(machine: VirtualMachine, port: number | undefined): Promise<GdbServer | undefined> {
+  if (port === undefined) return undefined;
+  const tell = (line: string): void => void process.stderr.write(`partita: ${line}\n`);
+  const server = await serveGdb(port, (serve) => machine.debug(serve), tell);
+  tell(`gdb may connect: target remote :${server.port}`);
+  return server;
 }
 
 function openTrace(path: string | undefined, closers: (() => void)[]): TraceFile | undefined {

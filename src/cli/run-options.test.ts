@@ -54,6 +54,11 @@ describe('the command line of run', () => {
     [['--timeout', 'soon'], '--timeout soon'],
     [['--memory'], '--memory'],
     [['--json=yes'], '--json'],
+    [['--gdb', '65536'], '--gdb 65536'],
+    [['--gdb', 'here'], '--gdb here'],
+    [['--gdb-wait'], '--gdb PORT'],
+    [['--symbol-offset', '0x10'], '--symbols FILE'],
+    [['--symbols', 'f', '--symbol-offset', '-1'], '--symbol-offset'],
   ])('refuses %j and says what', (extra, told) => {
     const parse = () => parseRunOptions(['--kernel', 'k', ...extra]);
     expect(parse).toThrow(UsageError);

@@ -1,12 +1,14 @@
 /** The closing summary, for programs (`--json`) and for people. */
 import type { VmOutcome, VmSummary } from '../vm/vm-outcome.ts';
 import { describeOutcome } from './exit-status.ts';
+import { startedFromImage } from './start-image/request.ts';
 import { tableText } from './tree-text.ts';
 
 /** One line of JSON: how it ended, the command's exit status, and the machine's summary. */
 export function summaryJson(outcome: VmOutcome, status: number, summary: VmSummary): string {
   const { message } = describeOutcome(outcome);
-  return `${JSON.stringify({ outcome: outcome.kind, status, message, ...summary })}\n`;
+  const startImage = startedFromImage();
+  return `${JSON.stringify({ outcome: outcome.kind, status, message, ...summary, startImage })}\n`;
 }
 
 export function summaryText(summary: VmSummary): string {

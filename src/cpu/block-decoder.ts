@@ -1,10 +1,12 @@
 /**
  * Decodes guest code into blocks of records, and drops them when the code's bytes change. Blocks are found by
- * system physical address and mode. A block ends at an unconditional transfer, at the page's end or after
- * MAX_BLOCK instructions; a conditional branch does not end it.
+ * system physical address and mode. A block ends at an unconditional transfer, at the page's end, after MAX_BLOCK
+ * instructions or where another block begins; a conditional branch does not end it. Code is decoded once: who
+ * enters in the middle of a block is led to the record there.
  */
 
 import { VECTOR } from '../x86/exceptions.ts';
+import { CodePage } from './code-page.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
 import { allForms, type Form, formOf, lockedForms } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
@@ -13,6 +15,7 @@ import {
   AREA_BLOCK_TABLE,
   AREA_RECORDS,
   AREA_TLB,
+  BLOCK_ENTRIES_LEFT,
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
   RECORDS_SIZE,
@@ -32,6 +35,7 @@ import {
 } from './operand-places.ts';
 import type { CodeHolder, CodeSharing, PhysicalMemory } from './processor.ts';
 import * as R from './record.ts';
+import { forgetSecondLevel } from './soft-tlb.ts';
 import * as S from './state-layout.ts';
 
 const MAX_BLOCK = 96;
@@ -51,23 +55,6 @@ for (const { form, plain } of lockedForms()) {
   handlers.set(form, handlerTable.byKey.get(plain.key)!);
 }
 
-interface Block {
-  slot: number;
-  spa: number;
-  mode: number;
-  record: number;
-  count: number;
-  /** Page offset behind the last byte; more than 4096 where the last instruction crosses the page. */
-  endOffset: number;
-  /** Table slot of the region that the record enters; -1 for a block of records. */
-  region: number;
-}
-interface CodePage {
-  blocks: Block[];
-  /** One bit per 32 bytes of the page that decoded code came from. */
-  granules: Uint32Array;
-}
-
 /** Where the second page of an instruction is: spn, or -1 with a fault pending. */
 export type SecondPage = () => number;
 
@@ -82,6 +69,12 @@ export class BlockDecoder implements CodeHolder {
   private readonly sharing: CodeSharing | undefined;
   /** What a block's bytes were before it was decoded. */
   private readonly before = new Uint8Array(MAX_BLOCK * MAX_INSTRUCTION_LENGTH);
+  /** Page offset behind the block that was decoded last. */
+  private end = 0;
+  /** Relative branches of the block that is being decoded. */
+  private readonly branches: number[] = [];
+  /** How often a block is entered by lookup before the interpreter calls it hot. */
+  entriesBeforeHot = 0;
   /** Called when everything is forgotten. */
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
@@ -116,67 +109,100 @@ export class BlockDecoder implements CodeHolder {
   }
 
   /**
-   * Decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. A record that only
+   * Finds or decodes the block at host address `spa`; returns its first record, or 0 with a fault pending. A record that only
    * says "look again" where other threads changed the code meanwhile.
    */
   decode(spa: number, mode: number, secondPage: SecondPage): number {
     const { sharing } = this;
+    const known = this.find(spa, mode);
+    if (known !== 0) return known;
     if (!sharing) return this.decodeNow(spa, mode, secondPage);
     sharing.markCodePage(Math.floor(spa / 4096));
     const { epoch } = sharing;
     const inPage = this.memory.bytes.subarray(spa, spa + Math.min(4096 - (spa % 4096), this.before.length));
     this.before.set(inPage);
     const record = this.decodeNow(spa, mode, secondPage);
-    if (record === 0 || (sharing.epoch === epoch && this.isUnchanged(spa, record))) return record;
-    this.view.setUint16(record + R.RECORD_HANDLER, R.Handler.Stale, true);
-    this.forgetBlock(spa, mode);
-    const again = this.record(R.Handler.Stale, spa % 4096, 0);
-    return again;
+    if (record === 0) return 0;
+    sharing.markCode(Math.floor(spa / 4096), spa % 4096, Math.min(this.end, 4096));
+    if (this.end > 4096) sharing.markCode(this.secondPageOf(record), 0, this.end - 4096);
+    if (sharing.epoch === epoch && this.isUnchanged(spa, record)) return record;
+    this.dropCode(Math.floor(spa / 4096));
+    return this.record(R.Handler.Stale, spa % 4096, 0);
   }
 
   /** The block's bytes are still those that were decoded. All of them are marked as code by now. */
   private isUnchanged(spa: number, record: number): boolean {
     const { bytes } = this.memory;
     const { crossing } = this;
-    const end = this.pages.get(Math.floor(spa / 4096))!.blocks.at(-1)!.endOffset;
+    const end = this.end;
     const start = spa % 4096;
     const here = Math.min(end, 4096) - start;
     for (let k = 0; k < here; k++) if (bytes[spa + k] !== this.before[k]) return false;
     if (end <= 4096) return true;
-    const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true)) * 4096;
+    const second = this.secondPageOf(record) * 4096;
     for (let k = 0; k < end - 4096; k++) if (bytes[second + k] !== crossing[here + k]) return false;
     return true;
   }
 
-  private forgetBlock(spa: number, mode: number): void {
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    this.view.setUint32(slot, 0xffffffff, true);
+  /** The page in the check that a block begins with whose instruction crosses pages. */
+  private secondPageOf(record: number): number {
+    return Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
   }
 
   private decodeNow(spa: number, mode: number, secondPage: SecondPage): number {
     const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
     if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
     const first = this.cursor;
+    this.branches.length = 0;
     const end = this.fill(spa, mode, secondPage);
+    this.end = end;
     if (end < 0) {
       this.cursor = first;
       return 0;
     }
-    this.enter(spa, mode, first, end);
+    this.enter(spa, mode, {
+      record: first,
+      count: (this.cursor - first) >> R.RECORD_SHIFT,
+      to: Math.min(end, 4096),
+    });
+    this.noteBranches(spa);
+    if (end > 4096) this.noteSecondPage(spa, mode, first, end - 4096);
     return first;
+  }
+
+  /** What was decoded before: a block that its slot has lost to another, or code in the middle of a block. */
+  private find(spa: number, mode: number): number {
+    const page = this.pages.get(Math.floor(spa / 4096));
+    const start = page?.startAt(this.view, spa % 4096, mode);
+    if (start !== undefined) {
+      this.fillSlot(spa, mode, start);
+      return start;
+    }
+    const inner = page?.recordAt(this.view, spa % 4096, mode);
+    if (inner === undefined) return 0;
+    this.enter(spa, mode, inner);
+    return inner.record;
   }
 
   /** Writes records from `spa` on. Returns the page offset behind the block, or -1. */
   private fill(spa: number, mode: number, secondPage: SecondPage): number {
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
     const pageStart = spa - (spa % 4096);
-    const most = mode & (Mode.Shadow | Mode.Trap) ? 1 : MAX_BLOCK;
+    const single = (mode & (Mode.Shadow | Mode.Trap)) !== 0;
+    const most = single ? 1 : MAX_BLOCK;
+    const page = this.pages.get(pageStart / 4096);
     let offset = spa - pageStart;
     for (let count = 0; count < most; count++) {
+      const next = count > 0 ? page?.startAt(this.view, offset, mode) : undefined;
+      if (next !== undefined) {
+        this.view.setUint32(this.record(R.Handler.Goto, offset, 0) + R.RECORD_IMMEDIATE, next, true);
+        return offset;
+      }
       const available = Math.min(4096 - offset, MAX_INSTRUCTION_LENGTH);
       let result: DecodeResult =
         available > 0 ? decode(this.memory.bytes, pageStart + offset, available, code) : { kind: 'need' };
-      if (result.kind === 'need') {
+      const crosses = result.kind === 'need';
+      if (crosses) {
         if (count > 0) break;
         const spn = secondPage();
         if (spn < 0) return -1;
@@ -188,7 +214,9 @@ export class BlockDecoder implements CodeHolder {
       if (result.kind !== 'ok') {
         const tooLong = result.kind === 'too-long';
         this.raiseRecord(offset, tooLong ? VECTOR.GP : VECTOR.UD, tooLong ? 0 : -1);
-        return offset + 1;
+        // All that was looked at belongs to the block: another byte may make an instruction of it.
+        const examined = offset + MAX_INSTRUCTION_LENGTH;
+        return crosses ? examined : Math.min(examined, 4096);
       }
       const { instruction } = result;
       this.instructionRecord(offset, instruction, mode);
@@ -281,6 +309,7 @@ export class BlockDecoder implements CodeHolder {
           );
           break;
         case 'relative':
+          this.branches.push(at);
           view.setBigInt64(at + R.RECORD_IMMEDIATE, operand.displacement, true);
           break;
         case 'far':
@@ -333,6 +362,17 @@ export class BlockDecoder implements CodeHolder {
       : 0;
   }
 
+  /** True if the code at a page offset was met before. */
+  isKnown(spn: number, offset: number, mode: number): boolean {
+    return this.pages.get(spn)?.recordAt(this.view, offset, mode) !== undefined;
+  }
+
+  /** The block at `spa` is counted from the start again. */
+  countAgain(spa: number, mode: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    this.view.setUint32(slot + BLOCK_ENTRIES_LEFT, this.entriesBeforeHot, true);
+  }
+
   isRegion(record: number): boolean {
     return this.view.getUint16(record + R.RECORD_HANDLER, true) === R.Handler.Region;
   }
@@ -352,43 +392,59 @@ export class BlockDecoder implements CodeHolder {
     const { view } = this;
     const spn = Math.floor(spa / 4096);
     const page = this.noteCodePage(spn);
-    for (const { from, to } of extents) this.markCode(spn, page, from, Math.min(to, 4096));
+    const spans = extents.map(({ from, to }) => ({ from, to: Math.min(to, 4096) }));
     const { bytes } = this.memory;
-    for (const { from, to } of extents)
-      for (let k = from; k < Math.min(to, 4096); k++) if (bytes[spn * 4096 + k] !== decoded[k]) return false;
+    for (const { from, to } of spans) this.sharing?.markCode(spn, from, to);
+    for (const { from, to } of spans)
+      for (let k = from; k < to; k++) if (bytes[spn * 4096 + k] !== decoded[k]) return false;
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    page.blocks.push({ slot, spa, mode, record, count: 1, endOffset: 4096, region: tableSlot });
+    page.add({ slot, mode, record, count: 1, region: tableSlot, spans });
     return true;
   }
 
   // Bookkeeping
 
-  private enter(spa: number, mode: number, record: number, endOffset: number): void {
+  /** Makes a block of records be found at `spa`. */
+  private enter(
+    spa: number,
+    mode: number,
+    { record, count, to }: { record: number; count: number; to: number },
+  ): void {
+    const slot = this.fillSlot(spa, mode, record);
+    const from = spa % 4096;
+    const page = this.noteCodePage(Math.floor(spa / 4096));
+    page.add({ slot, mode, record, count, region: -1, spans: [{ from, to }] });
+    page.begins(from, mode, record);
+  }
+
+  private fillSlot(spa: number, mode: number, record: number): number {
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
     this.view.setUint32(slot, spa, true);
     this.view.setUint32(slot + 4, mode, true);
     this.view.setUint32(slot + 8, record, true);
-    const spn = Math.floor(spa / 4096);
-    const page = this.noteCodePage(spn);
+    this.view.setUint32(slot + BLOCK_ENTRIES_LEFT, this.entriesBeforeHot, true);
+    return slot;
+  }
+
+  private noteBranches(spa: number): void {
+    if (this.branches.length > 0) this.noteCodePage(Math.floor(spa / 4096)).branches.push(...this.branches);
+  }
+
+  /** The block's last instruction has its last bytes on another page: stores there drop it as well. */
+  private noteSecondPage(spa: number, mode: number, record: number, to: number): void {
+    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const spn = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    const block = { slot, spa, mode, record, count, endOffset, region: -1 };
-    page.blocks.push(block);
-    this.markCode(spn, page, spa % 4096, Math.min(endOffset, 4096));
-    if (endOffset > 4096) {
-      const second = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
-      const next = this.noteCodePage(second);
-      next.blocks.push(block);
-      this.markCode(second, next, 0, endOffset - 4096);
-    }
+    this.noteCodePage(spn).add({ slot, mode, record, count, region: -1, spans: [{ from: 0, to }] });
   }
 
   /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
   private noteCodePage(spn: number): CodePage {
     let page = this.pages.get(spn);
     if (!page) {
-      page = { blocks: [], granules: new Uint32Array(4) };
+      page = new CodePage();
       this.pages.set(spn, page);
       if (!this.sharing) {
         this.view.setUint8(this.memory.codeMapAddress + spn, 1);
@@ -398,13 +454,9 @@ export class BlockDecoder implements CodeHolder {
     return page;
   }
 
-  private markCode(spn: number, page: CodePage, from: number, to: number): void {
-    if (this.sharing) this.sharing.markCode(spn, from, to);
-    else markGranules(page, from, to);
-  }
-
   private dropWriteTags(spn: number): void {
     const { view } = this;
+    forgetSecondLevel(view, this.area);
     const start = this.area + AREA_TLB;
     const end = start + ((2 * TLB_ENTRIES) << TLB_ENTRY_SHIFT);
     for (let entry = start; entry < end; entry += 1 << TLB_ENTRY_SHIFT) {
@@ -418,34 +470,32 @@ export class BlockDecoder implements CodeHolder {
     const page = this.pages.get(spn);
     if (!page) return false;
     // Where memory is shared, who calls has looked at the granules of all.
-    if (!this.sharing && !touchesGranules(page, offset, offset + size)) return true;
-    this.dropPage(spn, page);
+    if (this.sharing) {
+      this.dropCode(spn);
+      return false;
+    }
+    if (!page.touches(offset, offset + size)) return true;
+    this.drop(spn, page, offset, offset + size);
+    if (!page.isEmpty) return true;
+    this.pages.delete(spn);
     return false;
   }
 
   /** Drops all code of a page. */
   dropCode(spn: number): void {
     const page = this.pages.get(spn);
-    if (page) this.dropPage(spn, page);
+    if (!page) return;
+    this.drop(spn, page, 0, 4096);
+    this.pages.delete(spn);
   }
 
-  private dropPage(spn: number, page: CodePage): void {
+  private drop(spn: number, page: CodePage, from: number, to: number): void {
     const { view } = this;
-    for (const block of page.blocks) {
+    for (const block of page.drop(view, from, to)) {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
       if (block.region >= 0) this.onRegionDropped?.(block.region, spn);
     }
-    this.pages.delete(spn);
   }
-}
-
-function markGranules(page: CodePage, from: number, to: number): void {
-  for (let g = from >> 5; g <= (to - 1) >> 5; g++) page.granules[g >> 5]! |= 1 << (g & 31);
-}
-function touchesGranules(page: CodePage, from: number, to: number): boolean {
-  for (let g = from >> 5; g <= Math.min(to - 1, 4095) >> 5; g++)
-    if (page.granules[g >> 5]! & (1 << (g & 31))) return true;
-  return false;
 }

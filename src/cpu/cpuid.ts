@@ -24,7 +24,8 @@ const ECX_1 = {
   TSC_DEADLINE: 0, XSAVE: 1 << 26, OSXSAVE: 1 << 27,
 }; // biome-ignore format: a table of bits
 const EBX_7 = { FSGSBASE: 1 << 0, TSC_ADJUST: 1 << 1 };
-const EDX_7 = { ARCH_CAPABILITIES: 1 << 29 };
+const EDX_7 = { SPEC_CTRL: 1 << 26, ARCH_CAPABILITIES: 1 << 29 };
+const EDX_7_2 = { BHI_CTRL: 1 << 4 };
 const EDX_81 = { SYSCALL: 1 << 11, NX: 1 << 20, RDTSCP: 1 << 27, LM: 1 << 29 };
 const ECX_81 = { LAHF: 1 << 0 };
 const EDX_87 = { INVARIANT_TSC: 1 << 8 };
@@ -64,7 +65,8 @@ export function cpuid(leaf: number, subleaf: number, cr4: number): CpuidResult {
     case 6:
       return { ...NONE, eax: ARAT };
     case 7:
-      return subleaf === 0 ? { ...NONE, ebx: all(EBX_7), edx: all(EDX_7) } : NONE;
+      if (subleaf === 0) return { eax: 2, ebx: all(EBX_7), ecx: 0, edx: all(EDX_7) };
+      return subleaf === 2 ? { ...NONE, edx: all(EDX_7_2) } : NONE;
     case 0xd:
       if (subleaf === 0) return { eax: 3, ebx: 576, ecx: 576, edx: 0 };
       return NONE;

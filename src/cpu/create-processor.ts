@@ -7,7 +7,7 @@ import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
-import { buildInterpreter } from './interpreter.ts';
+import { interpreterModule } from './interpreter-module.ts';
 import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
 import type { InterpreterExports } from './microcode/core.ts';
 import { TrapPending } from './microcode/debug-exceptions.ts';
@@ -32,14 +32,6 @@ import { ProcessorRegisters } from './processor-registers.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
 import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
-
-const compiled: { alone?: WebAssembly.Module; shared?: WebAssembly.Module } = {};
-/** The interpreter is the same for all processors: built and compiled once a process, `shared` or not. */
-export function interpreterModule(shared = false): WebAssembly.Module {
-  const which = shared ? 'shared' : 'alone';
-  compiled[which] ??= new WebAssembly.Module(buildInterpreter(shared) as Uint8Array<ArrayBuffer>);
-  return compiled[which];
-}
 
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
@@ -107,6 +99,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     const { exports, staticBlocks } = this.instantiate(options, hotAfter);
     this.exports = exports;
     this.translate = staticBlocks === undefined ? (options.translate ?? 'hot') : 'never';
+    if (this.decoder && this.translate !== 'hot') this.decoder.entriesBeforeHot = 0;
     this.execute = staticBlocks ? () => staticBlocks.run() : () => exports.run(stateAddress) as Exit;
     if (options.half === 'engine') return;
     this.tlb.flush();
@@ -154,6 +147,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
         microcode(operation, bits, argument),
       readTsc: () => this.host.readTsc(),
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
+      blockIsHot: (spa: number) => this.regions?.blockIsHot(spa >>> 0, this.state.get32(S.MODE)),
       deliverFault: () => this.deliverFault(),
       exclusive: (_state: number, what: number) => this.exclusive(what),
     };
@@ -204,9 +198,8 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       const done = budget - state.get32(S.BUDGET);
       this.retired += done;
       left -= done;
-      if (reason !== Exit.Budget) return reason;
-      if (this.translate === 'hot') this.sample();
-      if (left <= 0) return reason;
+      if (this.translate === 'hot' && reason === Exit.Budget) this.sample();
+      if (reason !== Exit.Budget || left <= 0) return reason;
     }
   }
 
@@ -215,6 +208,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     const linear = state.linearRip;
     const spa = this.tlb.executable(linear, state.cpl === 3);
     if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
+    this.regions?.translateWanted();
   }
 
   private decodeBlock(spa: number): number {
@@ -252,7 +246,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     if (((this.intercepts >>> vector) & 1) === 0) return false;
     this.exceptionExit.vector = vector;
     this.exceptionExit.errorCode = errorCode;
-    this.exceptionExit.parameter = this.state.get64(S.FAULT_ADDRESS);
+    this.exceptionExit.parameter = this.state.get64(vector === VECTOR.DB ? S.DR + 48 : S.FAULT_ADDRESS);
     return true;
   }
 

@@ -13,6 +13,8 @@ export interface Imports {
   readTsc: FunctionRef;
   /** (state, spa of RIP's byte) → record of the decoded block, or 0 with a fault set. */
   decodeBlock: FunctionRef;
+  /** (spa of the block): it has been entered often enough to be translated. */
+  blockIsHot: FunctionRef;
   /** (state) → 0: the pending fault was delivered, go on at RIP; 1: run() must return. */
   deliverFault: FunctionRef;
   /** (state, `Exclusive`): begins or ends what other processors must not interleave with. */

@@ -12,6 +12,7 @@ import * as S from './state-layout.ts';
 
 /** Instructions that address the stack without saying so. A memory operand of theirs is looked at first. */
 const USES_STACK = new Set('push pop call callf ret retf enter leave pushf popf pusha popa iret'.split(' '));
+const OPERAND_SIZE_PREFIX = 0x66;
 const CODE_SIZES = [16, 32, 64] as const;
 
 export class InstructionAtRip {
@@ -35,8 +36,22 @@ export class InstructionAtRip {
 
   /** In bytes; 0 if it can't be decoded. */
   get length(): number {
+    const known = this.lengthByOpcode();
+    if (known !== 0) return known;
     const result = this.decode();
     return result.kind === 'ok' ? result.instruction.length : 0;
+  }
+
+  /** Of plain port accesses, which exit most: their bytes mean the same in every mode. 0 for all others. */
+  private lengthByOpcode(): number {
+    const first = this.tlb.executable(this.state.linearRip, this.state.cpl === 3);
+    if (first < 0) return 0;
+    const { bytes } = this.memory;
+    const hasPrefix = bytes[first] === OPERAND_SIZE_PREFIX && (first & 0xfff) !== 0xfff;
+    const opcode = bytes[hasPrefix ? first + 1 : first]!;
+    // IN and OUT: E4..E7 with the port in a byte behind, EC..EF with the port in DX.
+    if ((opcode & 0xf4) !== 0xe4) return 0;
+    return (hasPrefix ? 1 : 0) + ((opcode & 8) === 0 ? 2 : 1);
   }
 
   /** Up to 16 bytes at RIP, as far as they can be fetched. */

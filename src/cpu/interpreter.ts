@@ -10,10 +10,11 @@
  */
 import type { FunctionBuilder, FunctionRef, Label, Local } from '../support/wasm/function-builder.ts';
 import { ModuleBuilder } from '../support/wasm/module-builder.ts';
-import { i32, i64, loads, type Value } from '../support/wasm/values.ts';
+import { i32, i64, loads, select, type Value } from '../support/wasm/values.ts';
 import { FLAG } from '../x86/flags.ts';
 import { allForms, type Form, lockedForms } from './instructions/forms.ts';
 import {
+  BLOCK_ENTRIES_LEFT,
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
   TLB_ADDEND,
@@ -167,10 +168,7 @@ class InterpreterBuilder {
         const attention = f.let(this.attention());
         const stops = i32.const(Attention.Stop | Attention.Service);
         f.if(i32.and(attention, stops), () => exit(Exit.Attention));
-        f.if(single, () => {
-          const args = [this.state, i32.const(Operation.Boundary), i32.const(0), i32.const(0)] as const;
-          f.branchIf(fault, f.call(this.runtime.imports.microcode, ...args));
-        });
+        f.if(single, () => this.singleBoundary(fault));
         const enabled = i32.ne(i32.and(this.field('i32', S.FLAGS_SYSTEM), i32.const(FLAG.IF)), i32.const(0));
         const window = i32.and(
           i32.ne(i32.and(attention, i32.const(Attention.InterruptWindow)), i32.const(0)),
@@ -182,6 +180,38 @@ class InterpreterBuilder {
       },
       undefined,
       'unlikely',
+    );
+  }
+
+  /**
+   * Before an instruction that runs alone. A plain interrupt shadow, the common case, is counted down here: 2, then
+   * 1 while the instruction runs, then over. The rest is microcode's (debug-exceptions.ts, `boundary`).
+   */
+  private singleBoundary(fault: Label): void {
+    const { f, state } = this;
+    const shadow = f.let(this.field('i32', S.INTERRUPT_SHADOW));
+    const mode = this.field('i32', S.MODE);
+    const flags = i32.and(this.field('i32', S.FLAGS_SYSTEM), i32.const(FLAG.TF | FLAG.RF));
+    const others = i32.or(this.field('i32', S.TRAP_PENDING), this.field('i32', S.DEBUG_HITS));
+    const intricate = i32.or(i32.or(flags, others), i32.and(mode, i32.const(Mode.Trap)));
+    const plain = i32.and(i32.eqz(intricate), i32.ne(i32.and(shadow, i32.const(3)), i32.const(0)));
+    f.if(
+      plain,
+      () => {
+        const begins = i32.eq(i32.and(shadow, i32.const(3)), i32.const(2));
+        f.store(
+          'i32',
+          state,
+          S.INTERRUPT_SHADOW,
+          select(begins, i32.sub(shadow, i32.const(1)), i32.const(0)),
+        );
+        const ended = i32.and(mode, i32.const(~Mode.Shadow));
+        f.store('i32', state, S.MODE, select(begins, mode, ended));
+      },
+      () => {
+        const args = [state, i32.const(Operation.Boundary), i32.const(0), i32.const(0)] as const;
+        f.branchIf(fault, f.call(this.runtime.imports.microcode, ...args));
+      },
     );
   }
 
@@ -213,6 +243,7 @@ class InterpreterBuilder {
         i32.and(i32.eq(loads.i32(slot), host.get), i32.eq(loads.i32(slot, 4), mode)),
         () => {
           f.set(this.record, loads.i32(slot, 8));
+          this.countEntry(slot, host.get);
           f.if(this.linkFrom.get, () =>
             f.store('i32', this.linkFrom.get, RECORD_DISPLACEMENT, this.record.get),
           );
@@ -226,6 +257,14 @@ class InterpreterBuilder {
       f.set(this.linkFrom, i32.const(0));
       f.set(this.blockStart, this.record.get);
     });
+  }
+
+  /** The entry that uses up what the block's slot allows tells the translator. */
+  private countEntry(slot: Value, host: Value): void {
+    const { f } = this;
+    const left = f.let(i32.sub(loads.i32(slot, BLOCK_ENTRIES_LEFT), i32.const(1)));
+    f.store('i32', slot, BLOCK_ENTRIES_LEFT, left);
+    f.if(i32.eqz(left), () => f.run(this.runtime.imports.blockIsHot, host), undefined, 'unlikely');
   }
 
   /** Goes on after a delivered fault, or returns the exit. */
@@ -271,13 +310,23 @@ class InterpreterBuilder {
       f.branch(labels.leave);
     };
     fixed[Handler.CheckSecondPage] = () => {
+      const after = (): void => {
+        // The check is no instruction: the block starts behind it.
+        f.set(this.blockStart, i32.add(this.record.get, i32.const(RECORD_SIZE)));
+        next();
+      };
+      f.scope(() => f.if(this.secondPageHolds(), after, undefined, 'likely'));
       const args = [this.state, i32.const(Operation.CheckSecondPage), i32.const(0), this.record.get] as const;
       const status = f.let(f.call(this.runtime.imports.microcode, ...args));
       f.branchIf(labels.leave, i32.eq(status, i32.const(Status.Leave)));
       f.if(i32.eq(status, i32.const(Status.Jumped)), lookAgain);
-      // The check is no instruction: the block starts behind it.
-      f.set(this.blockStart, i32.add(this.record.get, i32.const(RECORD_SIZE)));
-      next();
+      after();
+    };
+    fixed[Handler.Goto] = () => {
+      this.charge(0);
+      f.set(this.record, loads.i32(this.record.get, RECORD_IMMEDIATE));
+      f.set(this.blockStart, this.record.get);
+      f.branch(labels.dispatch);
     };
     fixed[Handler.Region] = () => this.enterRegion(labels);
     const hot = handlerTable.hot.map((form) => () => {
@@ -303,6 +352,19 @@ class InterpreterBuilder {
       f.branchIf(labels.leave, i32.eq(status, i32.const(Status.Leave)));
       f.branch(labels.jumped);
     });
+  }
+
+  /** 1 if the soft TLB says that the page behind the current one is still the page in the record. */
+  private secondPageHolds(): Value {
+    const { f } = this;
+    const here = i64.add(this.field('i64', S.RIP_PAGE), this.field('i64', S.CODE_BASE));
+    const next = f.let(i64.and(i64.add(here, i64.const(4096)), i64.const(-4096n)));
+    const entry = f.let(tlbEntry(f, this.tlb.get, next));
+    const spn = i32.shrU(i32.add(i32.wrap(next), loads.i32(entry, TLB_ADDEND)), i32.const(12));
+    return i32.and(
+      i64.eq(loads.i64(entry, TLB_EXECUTE), next),
+      i32.eq(spn, loads.i32(this.record.get, RECORD_IMMEDIATE)),
+    );
   }
 
   /** Runs a translated region; it keeps account of the budget and leaves RIP true. */

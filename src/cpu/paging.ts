@@ -18,13 +18,18 @@ import { PHYSICAL_ADDRESS_BITS, PTE } from '../x86/page-table.ts';
 import type { Imports } from './host-imports.ts';
 import {
   AREA_GPA_CACHE,
+  AREA_SECOND_GENERATION,
+  AREA_SECOND_TLB,
   AREA_TLB,
   GPA_CACHE_ENTRIES,
   GPA_CACHE_ENTRY_SHIFT,
+  SECOND_TLB_ENTRIES,
+  SECOND_TLB_SIZE,
   TLB_ADDEND,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
   TLB_EXECUTE,
+  TLB_GENERATION,
   TLB_READ,
   TLB_SIZE,
   TLB_WRITE,
@@ -65,6 +70,39 @@ export function tlbEntry(f: FunctionBuilder, tlb: Value, va: Value): Value {
   return i32.add(tlb, i32.shl(index, i32.const(TLB_ENTRY_SHIFT)));
 }
 
+/** Address of the second level's entry for `va`. Pages that collide in the first level are apart here. */
+function secondEntry(f: FunctionBuilder, area: Value, user: Value, va: Value): Value {
+  const page = f.let(i32.wrap(i64.shrU(va, i64.const(12))));
+  const mixed = i32.xor(i32.xor(page, i32.shrU(page, i32.const(11))), i32.shrU(page, i32.const(19)));
+  const index = i32.and(mixed, i32.const(SECOND_TLB_ENTRIES - 1));
+  const tlb = i32.add(area, i32.mul(user, i32.const(SECOND_TLB_SIZE)));
+  const entry = i32.add(tlb, i32.shl(index, i32.const(TLB_ENTRY_SHIFT)));
+  return f.let(i32.add(entry, i32.const(AREA_SECOND_TLB - AREA_TLB)));
+}
+
+const generationOf = (area: Value): Value => loads.i32(area, AREA_SECOND_GENERATION - AREA_TLB);
+
+function copyEntry(f: FunctionBuilder, to: Value, from: Value): void {
+  for (const offset of [0, 16]) f.store('v128', to, offset, loads.v128(from, offset));
+}
+
+/** Returns what the second level of the soft TLB holds for the access, and makes the first level hold it. */
+function trySecondLevel(f: FunctionBuilder, state: Value, va: Value, access: Value, user: Value): void {
+  const area = f.let(loads.i32(state, S.TLB_BASE));
+  const second = secondEntry(f, area, user, va);
+  // Access bits 1, 2, 4 to the tags at 0, 8, 16.
+  const tag = i32.add(second, i32.shl(i32.shrU(access, i32.const(1)), i32.const(3)));
+  const page = f.let(i64.and(va, i64.const(LINE_MASK)));
+  const known = i32.and(
+    i64.eq(loads.i64(tag), page),
+    i32.eq(loads.i32(second, TLB_GENERATION), generationOf(area)),
+  );
+  f.if(known, () => {
+    copyEntry(f, tlbEntry(f, i32.add(area, i32.mul(user, i32.const(TLB_SIZE))), va), second);
+    f.return(i32.add(i32.wrap(page), loads.i32(second, TLB_ADDEND)));
+  });
+}
+
 export function definePaging(m: ModuleBuilder, imports: Imports, isShared: boolean): Paging {
   const raise = m.function('raise', { params: ['i32', 'i32', 'i32'], results: [] }, (f) => {
     const [state, vector, error] = f.params.map((p) => p.get) as [Value, Value, Value];
@@ -76,8 +114,10 @@ export function definePaging(m: ModuleBuilder, imports: Imports, isShared: boole
   const prepare = definePrepare(m, imports, walk);
   const commit = defineCommit(m, imports, isShared);
   const flushVirtual = m.function('flushVirtual', { params: ['i32'], results: [] }, (f) => {
-    const area = loads.i32(f.params[0]!.get, S.TLB_BASE);
+    const area = f.let(loads.i32(f.params[0]!.get, S.TLB_BASE));
     f.memoryFill(area, i32.const(0xff), i32.const(2 * TLB_SIZE));
+    const at = AREA_SECOND_GENERATION - AREA_TLB;
+    f.store('i32', area, at, i32.add(loads.i32(area, at), i32.const(1)));
   });
   return { raise, guestPhysical, walk, prepare, commit, flushVirtual };
 }
@@ -119,6 +159,7 @@ function defineWalk(
 ): FunctionRef {
   return m.function('walk', { params: ['i32', 'i64', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, linear, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value];
+    f.scope(() => trySecondLevel(f, state, linear, access, user));
     const vaLocal = f.variable(linear);
     const va = vaLocal.get;
     const cr0 = f.let(loads.i32(state, S.CR0));
@@ -434,6 +475,8 @@ function fillTlb(c: FillContext): void {
   f.store('i64', entry, TLB_WRITE, tagIf(i32.and(unwatched, writable)));
   f.store('i64', entry, TLB_EXECUTE, tagIf(executable));
   f.store('i32', entry, TLB_ADDEND, i32.sub(host, i32.wrap(tag)));
+  f.store('i32', entry, TLB_GENERATION, generationOf(area));
+  copyEntry(f, secondEntry(f, area, c.user, va), entry);
   f.emit(host);
 }
 

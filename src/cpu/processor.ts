@@ -63,7 +63,7 @@ export interface MemoryExit {
 export interface ExceptionExit {
   vector: number;
   errorCode: number | undefined;
-  /** CR2's new value for a page fault. */
+  /** CR2's new value for a page fault, DR6's for a debug exception (it is set already). */
   parameter: bigint;
 }
 

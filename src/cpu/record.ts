@@ -47,6 +47,8 @@ export const Handler = {
   AfterOne: 4,
   /** Enter the translated region whose table slot is in the immediate. */
   Region: 5,
+  /** End of a block where another one begins: its first record is in the immediate. */
+  Goto: 6,
   /** The first of the instruction forms. */
-  First: 6,
+  First: 7,
 } as const;

@@ -26,6 +26,7 @@ export const IMPORT_TYPES: Record<keyof Imports, FunctionType> = {
   microcode: type(['i32', 'i32', 'i32', 'i32'], 'i32'),
   readTsc: type(['i32'], 'f64'),
   decodeBlock: type(['i32', 'i32'], 'i32'),
+  blockIsHot: type(['i32']),
   deliverFault: type(['i32'], 'i32'),
   exclusive: type(['i32', 'i32']),
 };

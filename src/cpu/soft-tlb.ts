@@ -1,7 +1,8 @@
 /** The soft TLB from outside the generated code: forgetting, and looking without filling. */
 import {
-  AREA_BLOCK_TABLE,
   AREA_GPA_CACHE,
+  AREA_SECOND_GENERATION,
+  AREA_SECOND_TLB,
   AREA_TLB,
   TLB_ADDEND,
   TLB_ENTRIES,
@@ -37,17 +38,20 @@ export class SoftTlb {
 
   /** Forgets all guest virtual and guest physical translations. */
   flush(): void {
-    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_BLOCK_TABLE);
+    this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_SECOND_TLB);
+    forgetSecondLevel(this.memory.view, this.area);
   }
 
   /** Forgets all guest virtual translations. */
   flushVirtual(): void {
     this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_GPA_CACHE);
+    forgetSecondLevel(this.memory.view, this.area);
   }
 
   /** Stores to system physical page `spn` no longer go through a translation that is held. */
   guardPage(spn: number): void {
-    const { words } = this.memory;
+    const { words, view } = this.memory;
+    forgetSecondLevel(view, this.area);
     const first = (this.area + AREA_TLB) >>> 2;
     const stride = 1 << (TLB_ENTRY_SHIFT - 2);
     const end = first + 2 * TLB_ENTRIES * stride;
@@ -65,5 +69,12 @@ export class SoftTlb {
       const entry = this.entry(gva, user);
       this.memory.bytes.fill(0xff, entry, entry + TLB_ADDEND);
     }
+    forgetSecondLevel(this.memory.view, this.area);
   }
+}
+
+/** Empties the second level of the soft TLB in a logical processor's area. */
+export function forgetSecondLevel(view: DataView, area: number): void {
+  const at = area + AREA_SECOND_GENERATION;
+  view.setUint32(at, view.getUint32(at, true) + 1, true);
 }

@@ -35,6 +35,19 @@ export interface Place {
   offset: number;
 }
 
+export type FlagKind = 'add' | 'adc' | 'sub' | 'sbb' | 'logic' | 'inc' | 'dec';
+
+/** What flags come from (semantics/flag-operation.ts). `a`, `b` and `result` may have rubbish above `bits`. */
+export interface FlagOperation {
+  kind: FlagKind;
+  bits: IntegerBits;
+  a: Value;
+  b: Value;
+  result: Value;
+  /** INC and DEC: CF as it was and stays, i32 0 or 1. */
+  carry: Value;
+}
+
 export const mask = (bits: number): bigint => (1n << BigInt(bits)) - 1n;
 
 /** Zero-extends from `bits`. */
@@ -116,6 +129,17 @@ export abstract class Stage {
   abstract stackIndex(k: number): Value;
   /** Offset and selector of a far immediate. */
   abstract farOperand(): { offset: Value; selector: Value };
+
+  // Flags
+
+  /** The operation that the arithmetic flags come from, while the stage holds it instead of the flags. */
+  get heldFlags(): FlagOperation | undefined {
+    return undefined;
+  }
+  /** True: the stage keeps the operation, and flags are made of it when they are wanted. */
+  holdFlags(_operation: FlagOperation): boolean {
+    return false;
+  }
 
   private undo: (() => void) | undefined;
 
@@ -326,7 +350,8 @@ export abstract class Stage {
     const { f } = this;
     const linear = f.let(va);
     const host = f.local('i32');
-    const slow = f.variable(i32.const(0));
+    const isStore = access === Access.Write;
+    const slow = isStore ? f.variable(i32.const(0)) : undefined;
     const entry = f.let(tlbEntry(f, this.tlb, linear));
     const last = i64.and(i64.add(linear, i64.const(bytes - 1)), i64.const(-4096n));
     f.if(
@@ -336,11 +361,11 @@ export abstract class Stage {
         const args = [this.state, linear, i32.const(bytes), i32.const(access), this.isUser()] as const;
         f.set(host, f.call(this.runtime.prepare, ...args));
         f.if(i32.eq(host.get, i32.const(NO_ADDRESS)), () => this.leave());
-        f.set(slow, i32.const(1));
+        if (slow) f.set(slow, i32.const(1));
       },
       'likely',
     );
-    return { host: host.get, slow: slow.get };
+    return { host: host.get, slow: slow?.get ?? i32.const(0) };
   }
 
   /** 1 at privilege level 3. */

@@ -58,6 +58,8 @@ export const MSR_TSC_AUX = 0x268;
 export const TSC_OFFSET = 0x270;
 export const MSR_TSC_ADJUST = 0x278;
 export const MSR_MTRR_DEF_TYPE = 0x280;
+/** What the guest asks of indirect branch prediction; there is none. */
+export const MSR_SPEC_CTRL = 0x288;
 
 /** x87: the environment, then the eight physical registers of 16 bytes (80 bits used). */
 export const FPU_CONTROL = 0x2c0;

@@ -43,11 +43,9 @@ function fillRootPool(hypervisor: Hypervisor): PageRange[] {
   const ranges = hypervisor.ramPages;
   const last = ranges[ranges.length - 1];
   last.pages -= BOOT_POOL_PAGES;
-  for (let page = 0; page < BOOT_POOL_PAGES; page++) {
-    const gpn = last.gpn + last.pages + page;
-    hypervisor.root.gpaMap.setRights(gpn, 0);
-    hypervisor.root.pool.deposit(gpn, gpn);
-  }
+  const gpn = last.gpn + last.pages;
+  hypervisor.root.gpaMap.setRights(gpn, BOOT_POOL_PAGES, 0);
+  hypervisor.root.pool.deposit(gpn, gpn, BOOT_POOL_PAGES);
   return ranges;
 }
 

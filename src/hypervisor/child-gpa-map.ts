@@ -14,22 +14,31 @@
  * may not have. HvUnmapGpaPages has no HV_STATUS_INSUFFICIENT_MEMORY to answer with. Tables stay until the
  * partition is finalized.
  */
-import { HvStatus } from '../hvdef/status.ts';
 import { GPA_PAGE_LIMIT, PAGE_SHIFT } from '../hvdef/types.ts';
-import { GPA_UNMAPPED, type GpaMap, type GpaRange, RIGHTS_SHIFT, SPN_MASK } from './gpa-map.ts';
+import {
+  GPA_UNMAPPED,
+  type GpaMap,
+  type GpaRange,
+  type PageList,
+  RIGHTS_SHIFT,
+  SPN_MASK,
+} from './gpa-map.ts';
 import type { Machine } from './machine.ts';
+import { passDone, passSuperseded } from './mapping-pass.ts';
 import type { MemoryPool } from './memory-pool.ts';
 
 const ENTRIES = 512;
 const INDEX_MASK = ENTRIES - 1;
 const PRESENT = 1 << 27;
+/** Page numbers that fit the scratch page. */
+const MOST_LISTED = 512;
 /** Rights and page of a leaf entry: what `lookup` answers. */
 const MAPPING_MASK = PRESENT - 1;
 const RIGHTS_MASK = 7 << RIGHTS_SHIFT;
 
 export class ChildGpaMap implements GpaMap {
   readonly #machine: Machine;
-  readonly #words: Uint32Array;
+  readonly #words: Int32Array;
   readonly #pool: MemoryPool;
   /** Page of the top table; 0 until `allocate`. */
   #top = 0;
@@ -38,7 +47,7 @@ export class ChildGpaMap implements GpaMap {
 
   constructor(machine: Machine, pool: MemoryPool) {
     this.#machine = machine;
-    this.#words = machine.memory.words;
+    this.#words = new Int32Array(machine.memory.memory.buffer);
     this.#pool = pool;
   }
 
@@ -74,31 +83,80 @@ export class ChildGpaMap implements GpaMap {
     return at >= 0 && this.#words[at + 1] !== 0;
   }
 
-  map(gpn: number, spn: number, rights: number): number {
+  runLength(gpn: number, limit: number): number {
+    const within = inLeaf(gpn, limit);
+    const middle = this.#middleEntry(gpn);
+    if (middle < 0) return 0;
+    const words = this.#words;
+    if (words[middle + 1] !== 0) return within;
+    if (words[middle] === 0) return 0;
+    const at = entryIndex(words[middle], gpn & INDEX_MASK);
+    return words[at] === 0 ? 0 : entryRun(words, at, within);
+  }
+
+  resolve(list: PageList): void {
+    const words = this.#words;
+    const into = this.#machine.spaPages.scratchList;
+    const count = Math.min(list.count, MOST_LISTED);
+    let found = 0;
+    for (let from = list.address / 4, to = into / 4; found < count; found++, from += list.step / 4, to += 2) {
+      const mapping = words[from + 1] === 0 ? this.lookup(words[from]) : GPA_UNMAPPED;
+      if (mapping < 0) break;
+      words[to] = mapping & SPN_MASK;
+      words[to + 1] = 0;
+    }
+    list.address = into;
+    list.step = 8;
+    list.count = found;
+  }
+
+  map(gpn: number, list: PageList, rights: number): number {
     const at = this.#makeLeafEntry(gpn);
-    if (at < 0) return HvStatus.INSUFFICIENT_MEMORY;
-    this.#clear(gpn, at);
-    if (rights !== 0) this.#machine.spaPages.addAccessibleMapping(spn);
-    this.#words[at] = (PRESENT | (rights << RIGHTS_SHIFT) | spn) >>> 0;
-    this.#pagesMapped++;
-    if ((gpn & INDEX_MASK) === INDEX_MASK) this.#promote(gpn);
-    return HvStatus.SUCCESS;
+    if (at < 0) return 0;
+    const count = inLeaf(gpn, list.count);
+    const mark = PRESENT | (rights << RIGHTS_SHIFT);
+    const { pass } = this.#machine.spaPages;
+    const answer = pass.put(at * 4, list.address, list.step, count, mark, rights === 0 ? 0 : 1);
+    const done = passDone(answer);
+    this.#noteSuperseded(gpn, passSuperseded(answer));
+    this.#pagesMapped += done - passSuperseded(answer);
+    if (((gpn + done) & INDEX_MASK) === 0) this.#promote(gpn);
+    return done;
   }
 
-  unmap(gpn: number): number {
+  unmap(gpn: number, pages: number): number {
     const at = this.#leafEntry(gpn);
-    if (at >= 0) this.#clear(gpn, at);
-    return HvStatus.SUCCESS;
+    const within = inLeaf(gpn, pages);
+    if (at < 0) return within;
+    const words = this.#words;
+    const { spaPages } = this.#machine;
+    let removed = 0;
+    let done = 0;
+    for (let each = at; done < within; done++, each += 2) {
+      const entry = words[each];
+      if (entry === 0) continue;
+      const spn = entry & SPN_MASK;
+      if (spaPages.inPool(spn)) break;
+      if ((entry & RIGHTS_MASK) !== 0) spaPages.countMapping(spn, -1);
+      words[each] = 0;
+      removed++;
+    }
+    this.#noteSuperseded(gpn, removed);
+    this.#pagesMapped -= removed;
+    return done;
   }
 
-  setRights(gpn: number, rights: number): void {
-    const at = this.#leafEntry(gpn);
-    if (at < 0 || this.#words[at] === 0) return;
-    const spn = this.#words[at] & SPN_MASK;
-    this.#clear(gpn, at);
-    if (rights !== 0) this.#machine.spaPages.addAccessibleMapping(spn);
-    this.#words[at] = (PRESENT | (rights << RIGHTS_SHIFT) | spn) >>> 0;
-    this.#pagesMapped++;
+  setRights(gpn: number, pages: number, rights: number): void {
+    const { spaPages } = this.#machine;
+    for (let page = gpn; page < gpn + pages; page++) {
+      const at = this.#leafEntry(page);
+      if (at < 0 || this.#words[at] === 0) continue;
+      const entry = this.#words[at];
+      if ((entry & RIGHTS_MASK) !== 0) spaPages.countMapping(entry & SPN_MASK, -1);
+      if (rights !== 0) spaPages.countMapping(entry & SPN_MASK, 1);
+      this.#words[at] = (entry & ~RIGHTS_MASK) | (rights << RIGHTS_SHIFT);
+      this.#noteSuperseded(page, 1);
+    }
   }
 
   *ranges(): IterableIterator<GpaRange> {
@@ -147,17 +205,6 @@ export class ChildGpaMap implements GpaMap {
     return -1;
   }
 
-  /** Takes back what the mappings of a leaf table count for. */
-  #forget(leaf: number): void {
-    for (let index = 0; index < ENTRIES; index++) {
-      const entry = this.#words[entryIndex(leaf, index)];
-      if (entry === 0) continue;
-      if ((entry & RIGHTS_MASK) !== 0) this.#machine.spaPages.removeAccessibleMapping(entry & SPN_MASK);
-      this.#pagesMapped--;
-    }
-    this.stale = true;
-  }
-
   *#leafEntries(): IterableIterator<[gpn: number, entry: number]> {
     if (this.#top === 0) return;
     for (const middle of [...tables(this.#words, this.#top)]) {
@@ -201,14 +248,22 @@ export class ChildGpaMap implements GpaMap {
     return page;
   }
 
-  /** Empties a leaf entry; a present mapping that goes makes cached translations stale. */
-  #clear(gpn: number, at: number): void {
-    const entry = this.#words[at];
-    if (entry === 0) return;
+  /** Present mappings near `gpn` have changed: cached translations are stale, and a large mapping is none any more. */
+  #noteSuperseded(gpn: number, mappings: number): void {
+    if (mappings === 0) return;
     this.#words[this.#middleEntry(gpn) + 1] = 0;
-    if ((entry & RIGHTS_MASK) !== 0) this.#machine.spaPages.removeAccessibleMapping(entry & SPN_MASK);
-    this.#words[at] = 0;
-    this.#pagesMapped--;
+    this.stale = true;
+  }
+
+  /** Takes back what the mappings of a leaf table count for. */
+  #forget(leaf: number): void {
+    const start = entryIndex(leaf, 0);
+    for (let at = start; at < start + 2 * ENTRIES; at += 2) {
+      const entry = this.#words[at];
+      if (entry === 0) continue;
+      if ((entry & RIGHTS_MASK) !== 0) this.#machine.spaPages.countMapping(entry & SPN_MASK, -1);
+      this.#pagesMapped--;
+    }
     this.stale = true;
   }
 
@@ -216,13 +271,16 @@ export class ChildGpaMap implements GpaMap {
   #promote(gpn: number): void {
     const at = this.#middleEntry(gpn);
     const leaf = this.#words[at];
-    const first = this.#words[entryIndex(leaf, 0)];
+    const start = entryIndex(leaf, 0);
+    const first = this.#words[start];
     if (first === 0 || (first & INDEX_MASK) !== 0) return;
-    for (let index = 1; index < ENTRIES; index++) {
-      if (this.#words[entryIndex(leaf, index)] !== first + index) return;
-    }
-    this.#words[at + 1] = first;
+    if (entryRun(this.#words, start, ENTRIES) === ENTRIES) this.#words[at + 1] = first;
   }
+}
+
+/** Of `limit` pages from `gpn` on, those that share its leaf table. */
+function inLeaf(gpn: number, limit: number): number {
+  return Math.min(limit, ENTRIES - (gpn & INDEX_MASK));
 }
 
 /** Word index of entry `index` of the table in page `page`. */
@@ -230,7 +288,15 @@ function entryIndex(page: number, index: number): number {
   return (page << (PAGE_SHIFT - 2)) + index * 2;
 }
 
-function* tables(words: Uint32Array, table: number): IterableIterator<{ index: number; page: number }> {
+/** Of `limit` leaf entries from word `at` on, those with equal rights to consecutive pages; at least 1. */
+function entryRun(words: Int32Array, at: number, limit: number): number {
+  const first = words[at];
+  let run = 1;
+  while (run < limit && words[at + 2 * run] === ((first + run) | 0)) run++;
+  return run;
+}
+
+function* tables(words: Int32Array, table: number): IterableIterator<{ index: number; page: number }> {
   for (let index = 0; index < ENTRIES; index++) {
     const page = words[entryIndex(table, index)];
     if (page !== 0) yield { index, page };

@@ -4,7 +4,8 @@
  * up, which also keeps it interruptible (SDM vol. 2B, INS, OUTS, REP).
  */
 import { Access, type Processor, Segment } from '../cpu/processor.ts';
-import { type ExitContext, Vector } from './exit-context.ts';
+import { Vector } from './exit-context.ts';
+import { type MemoryExitContext, refuseMemoryAccess } from './exit-memory.ts';
 import { RIGHTS_SHIFT, SPN_MASK } from './gpa-map.ts';
 import { currentPrivilegeLevel } from './intercept-message.ts';
 
@@ -28,7 +29,7 @@ const OVERRIDES: Readonly<Record<number, number>> = {
   101: Segment.GS,
 };
 
-export function completeEmptyStringPort(vp: ExitContext): void {
+export function completeEmptyStringPort(vp: MemoryExitContext): void {
   const { processor } = vp;
   const exit = processor.portExit;
   const { addressBits, segment } = addressing(processor);
@@ -73,8 +74,8 @@ function advance(processor: Processor, index: number, step: bigint, bits: 16 | 3
   processor.setGpr(index, bits === 16 ? (old & ~0xffffn) | sum : sum);
 }
 
-/** Checks one byte of the operand and, for INS, writes ones to it. False: a fault was injected. */
-function touchByte(vp: ExitContext, gva: bigint, write: boolean): boolean {
+/** Checks one byte of the operand and, for INS, writes ones to it. False: a fault was injected, or the page is intercepted. */
+function touchByte(vp: MemoryExitContext, gva: bigint, write: boolean): boolean {
   const { processor, partition } = vp;
   const privilege = currentPrivilegeLevel(processor);
   const access = write ? Access.Write : Access.Read;
@@ -87,9 +88,14 @@ function touchByte(vp: ExitContext, gva: bigint, write: boolean): boolean {
     processor.injectException(Vector.PageFault, code);
     return false;
   }
-  const target = partition.translate(Math.floor(translation.gpa / 4096), vp.index);
-  // A device that is not there touches no device: unmapped pages swallow the data.
-  if (target < 0 || ((target >>> RIGHTS_SHIFT) & access) === 0) return true;
+  const gpn = Math.floor(translation.gpa / 4096);
+  const target = partition.translate(gpn, vp.index);
+  if (target < 0 || ((target >>> RIGHTS_SHIFT) & access) === 0) {
+    // The hypervisor's own pages swallow the data; all else is the parent's to answer.
+    if (partition.overlays.at(gpn, vp.index) !== undefined) return true;
+    refuseMemoryAccess(vp, translation.gpa, gva, access);
+    return false;
+  }
   if (write) {
     const { memory } = partition.machine;
     const spn = target & SPN_MASK;

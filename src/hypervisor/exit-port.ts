@@ -4,7 +4,7 @@
  * PM timer's, before any intercept (§15.1.6).
  */
 import type { Processor } from '../cpu/processor.ts';
-import type { ExitContext } from './exit-context.ts';
+import type { MemoryExitContext } from './exit-memory.ts';
 import { completeEmptyStringPort } from './exit-port-string.ts';
 import { assistedPmTimer } from './pm-timer-assist.ts';
 
@@ -15,7 +15,7 @@ const KEEP_ABOVE: Readonly<Record<number, bigint>> = {
 };
 const ALL_ONES: Readonly<Record<number, bigint>> = { 1: 0xffn, 2: 0xffffn, 4: 0xffff_ffffn };
 
-export function handlePortExit(vp: ExitContext): void {
+export function handlePortExit(vp: MemoryExitContext): void {
   const { processor } = vp;
   const exit = processor.portExit;
   if (!exit.write && !exit.string) {

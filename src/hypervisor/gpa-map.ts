@@ -17,18 +17,34 @@ export interface GpaRange {
   rights: number;
 }
 
+/** `count` 64-bit page numbers in system memory, `step` bytes apart from byte address `address` (a multiple of 8) on. */
+export interface PageList {
+  address: number;
+  step: number;
+  count: number;
+}
+
 export interface GpaMap {
   /** `spn | rights << 24` (rights 0: inaccessible), or a negative number where unmapped. Allocates nothing. */
   lookup(gpn: number): number;
+  /** Pages from `gpn`, which is mapped, on, at most `limit`, that have equal rights to consecutive system pages. */
+  runLength(gpn: number, limit: number): number;
+  /** Makes of a list of this map's pages one of the system pages they map to; it ends before one that is unmapped. */
+  resolve(list: PageList): void;
   /**
-   * Maps `gpn` to `spn`, superseding what was there. `gpn` is below GPA_PAGE_LIMIT and the rights are legal;
-   * answers an HV_STATUS.
+   * Maps the pages from `gpn` on to the system pages in `list`, superseding what was there. They end below
+   * GPA_PAGE_LIMIT and the rights are legal. Answers how many it has done: perhaps not all, and none where the first
+   * one is no RAM or in a pool, supersedes a page that is in a pool, where the pool has no page for a table, or
+   * where the map (the root's) does not allow it.
    */
-  map(gpn: number, spn: number, rights: number): number;
-  /** Unmaps `gpn`; unmapped already is a success. Answers an HV_STATUS. */
-  unmap(gpn: number): number;
-  /** Sets the rights of a mapped page (not its state); for deposits and withdrawals. */
-  setRights(gpn: number, rights: number): void;
+  map(gpn: number, list: PageList, rights: number): number;
+  /**
+   * Unmaps `pages` pages; those that are unmapped already stay so. Answers as `map`: none where the first one is
+   * mapped to a page that is in a pool.
+   */
+  unmap(gpn: number, pages: number): number;
+  /** Sets the rights of `pages` mapped pages (not their state); for deposits and withdrawals. */
+  setRights(gpn: number, pages: number, rights: number): void;
   /** True when a present mapping was changed since this was last cleared: cached translations are stale. */
   stale: boolean;
   readonly pagesMapped: number;

@@ -11,7 +11,7 @@ import type { Partition } from './partition.ts';
 
 /** A rep loop returns to the guest after this long (§4.3: 50 µs), in 100 ns units. */
 export const TIME_LIMIT = 500;
-/** The clock is read once in so many reps. */
+/** The clock is read once in so many reps, or in a run that was done at once. */
 const REPS_PER_CLOCK_READING = 16;
 const CLOCK_STOPPED = -1;
 
@@ -46,15 +46,25 @@ export class HypercallBuffer implements HypercallCall {
   outputRoom = 0;
   /** Bytes that the handler wrote behind the fixed output. */
   outputTail = 0;
-  readonly input = new Uint8Array(PAGE_SIZE);
+  /** In memory that only the hypervisor uses. */
+  readonly input: Uint8Array;
   readonly output = new Uint8Array(PAGE_SIZE);
-  readonly #in = new DataView(this.input.buffer);
+  readonly #in: DataView;
+  readonly #inWords: Int32Array;
   readonly #out = new DataView(this.output.buffer);
   #deadline = 0;
+  /** Reps done since the clock was read. */
+  #sinceClock = 0;
 
   constructor(hypervisor: Hypervisor) {
     this.hypervisor = hypervisor;
     this.caller = hypervisor.root;
+    const { buffer } = hypervisor.memory.bytes;
+    const address = hypervisor.allocateReserved(PAGE_SIZE);
+    if (address < 0) throw new RangeError('the reserved memory has no page for hypercall parameters');
+    this.input = new Uint8Array(buffer, address, PAGE_SIZE);
+    this.#in = new DataView(buffer, address, PAGE_SIZE);
+    this.#inWords = new Int32Array(buffer, address, PAGE_SIZE / 4);
   }
 
   /** The time of this invocation is counted from its first look at the clock; most calls never look. */
@@ -130,13 +140,35 @@ export class HypercallBuffer implements HypercallCall {
 
   hasRep(): boolean {
     if (this.rep >= this.repCount) return false;
-    const done = this.rep - this.repStart;
-    if (done % REPS_PER_CLOCK_READING !== 0) return true;
-    return !this.timeIsUp() || done === 0;
+    if (this.#sinceClock < REPS_PER_CLOCK_READING && this.rep !== this.repStart) return true;
+    this.#sinceClock = 0;
+    return !this.timeIsUp() || this.rep === this.repStart;
   }
 
-  repDone(): void {
-    this.rep++;
+  repDone(count = 1): void {
+    this.rep += count;
+    this.#sinceClock += count;
+  }
+
+  get elementAddress(): number {
+    return this.input.byteOffset + this.#element(0);
+  }
+
+  risingElements(): number {
+    const words = this.#inWords;
+    const step = this.definition.inputElement.size / 4;
+    const first = this.#element(0) / 4;
+    const high = words[first + 1];
+    const left = this.repCount - this.rep;
+    let expected = (words[first] + 1) | 0;
+    let run = 1;
+    // The low word never wraps within a run: 0 does not follow -1.
+    for (let each = first + step; run < left && expected !== 0; each += step) {
+      if (words[each] !== expected || words[each + 1] !== high) break;
+      expected = (expected + 1) | 0;
+      run++;
+    }
+    return run;
   }
 
   timeIsUp(): boolean {

@@ -55,9 +55,15 @@ export interface HypercallCall {
   putElementU64(offset: number, value: bigint | number): void;
   putElementBytes(offset: number, bytes: Uint8Array): void;
 
+  /** Byte address, in system memory, of the copied element in turn: for handlers that do many at once. */
+  readonly elementAddress: number;
+  /** Input elements from the one in turn on whose first 64-bit field rises by one from element to element; at least 1. */
+  risingElements(): number;
+
   /** A rep handler's loop: `while (call.hasRep()) { ...; call.repDone(); }`. False at the end or at the deadline. */
   hasRep(): boolean;
-  repDone(): void;
+  /** One element is done, or `count` of them. */
+  repDone(count?: number): void;
   /** For simple calls that use continuation: true once the time of this invocation is used up. */
   timeIsUp(): boolean;
 

@@ -124,7 +124,7 @@ describe('the parameter lists', () => {
     request.outputGpa = outside;
     expect(machine.dispatcher.dispatch(request)).toBe(Dispatched.MemoryIntercept);
     expect([request.interceptGpa, request.interceptAccess]).toEqual([outside, Access.Write]);
-    machine.root.gpaMap.setRights(5, 0);
+    machine.root.gpaMap.setRights(5, 1, 0);
     request.controlLow = HypercallCode.GetPartitionProperty;
     request.inputGpa = 5 * PAGE_SIZE;
     request.outputGpa = PAGE_SIZE;

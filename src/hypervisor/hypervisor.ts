@@ -11,6 +11,7 @@ import { DEFAULT_PLATFORM, type PlatformProcessor } from '../hvdef/partition-pro
 import { ALL_PRIVILEGES, DEFAULT_CHILD_PRIVILEGES } from '../hvdef/privileges.ts';
 import { ProfileSource } from '../hvdef/system-property.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
+import { AbsentPages } from './absent-pages.ts';
 import { ChildGpaMap } from './child-gpa-map.ts';
 import type { DebugTransport } from './debug-session.ts';
 import { EventLog } from './event-log.ts';
@@ -55,6 +56,7 @@ export interface HypervisorOptions {
 export class Hypervisor implements Machine {
   readonly memory: SystemMemory;
   readonly spaPages: SpaPageTable;
+  readonly absentPages: AbsentPages;
   readonly proximity: ProximityDomains;
   readonly trace: Trace;
   readonly clock: Clock;
@@ -96,7 +98,11 @@ export class Hypervisor implements Machine {
     const reservedBytes = pageAligned(options.reservedBytes ?? DEFAULT_RESERVED_BYTES);
     const tableBytes = pageAligned(SpaPageTable.bytesNeeded(this.memory.pageCount));
     const codeMapBytes = pageAligned(this.memory.pageCount);
-    if (tableBytes + codeMapBytes > reservedBytes || reservedBytes + PAGE_SIZE > options.memoryBytes) {
+    const absentBytes = pageAligned(AbsentPages.bytesNeeded(this.memory.pageCount));
+    if (
+      tableBytes + codeMapBytes + absentBytes > reservedBytes ||
+      reservedBytes + PAGE_SIZE > options.memoryBytes
+    ) {
       throw new RangeError(
         `${reservedBytes} reserved bytes do not fit ${options.memoryBytes} bytes of memory`,
       );
@@ -105,6 +111,7 @@ export class Hypervisor implements Machine {
     this.#nextReserved = this.reservedStart * PAGE_SIZE;
     this.spaPages = new SpaPageTable(this.memory, this.allocateReserved(tableBytes));
     this.memory.codeMapAddress = this.allocateReserved(codeMapBytes);
+    this.absentPages = new AbsentPages(this.memory, this.allocateReserved(absentBytes));
     this.spaPages.setOffLimits(this.reservedStart, this.memory.pageCount - this.reservedStart);
     if (LOCAL_APIC_PAGE < this.reservedStart) this.spaPages.setOffLimits(LOCAL_APIC_PAGE, 1);
 

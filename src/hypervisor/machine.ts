@@ -4,6 +4,7 @@
  */
 import type { PhysicalMemory, Processor, ProcessorHost } from '../cpu/processor.ts';
 import type { PlatformProcessor } from '../hvdef/partition-property.ts';
+import type { AbsentPages } from './absent-pages.ts';
 import type { EventSink } from './event-log-sink.ts';
 import type { LogicalProcessors } from './logical-processors.ts';
 import type { ProximityDomains } from './proximity-domain.ts';
@@ -30,6 +31,7 @@ export interface OwnStatistics {
 export interface Machine {
   readonly memory: PhysicalMemory;
   readonly spaPages: SpaPageTable;
+  readonly absentPages: AbsentPages;
   readonly proximity: ProximityDomains;
   readonly trace: Trace;
   readonly clock: Clock;

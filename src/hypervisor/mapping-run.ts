@@ -1,4 +1,5 @@
 /** Gathers the mapping changes of one hypercall into runs, so that the trace shows ranges and not pages. */
+import type { PageList } from './gpa-map.ts';
 import type { Partition } from './partition.ts';
 import { rightsText } from './trace.ts';
 
@@ -13,14 +14,24 @@ export class MappingRun {
     this.#partition = partition;
   }
 
-  /** Page `gpn` was mapped. */
-  add(gpn: number, spn: number, rights: number): void {
-    if (this.#partition.machine.trace.sink !== undefined) this.#extend(gpn, spn, rightsText(rights));
+  /** The first `count` pages of `list` were mapped at `gpn` and behind it. */
+  add(gpn: number, list: PageList, count: number, rights: number): void {
+    if (!this.isWanted) return;
+    const text = rightsText(rights);
+    const { words } = this.#partition.machine.memory;
+    for (let index = 0; index < count; index++) {
+      this.#extend(gpn + index, words[(list.address + index * list.step) / 4], text);
+    }
   }
 
-  /** Page `gpn` was unmapped. */
+  /** Page `gpn` is about to be unmapped, if it is mapped. */
   remove(gpn: number): void {
-    if (this.#partition.machine.trace.sink !== undefined) this.#extend(gpn, -1, 'unmapped');
+    if (this.isWanted && this.#partition.gpaMap.lookup(gpn) >= 0) this.#extend(gpn, -1, 'unmapped');
+  }
+
+  /** Somebody looks: unmapping goes page by page then. */
+  get isWanted(): boolean {
+    return this.#partition.machine.trace.sink !== undefined;
   }
 
   /** Emits what is gathered. */

@@ -2,8 +2,8 @@
  * A partition's memory pool: pages that its parent deposited and that only the hypervisor may touch. What the
  * TLFS says takes memory draws its pages here, each draw with its cause. Owned by its partition.
  *
- * A page is free or in use. Free pages form a list for each proximity domain, which runs through the pages
- * themselves (first word: next page number, 0 ends it; page 0 therefore can't be deposited). TLFS 2.0a §7.1.1.
+ * A page is free or in use. Free pages form a list for each proximity domain, which runs through a column of the
+ * SPA page table (0 ends it; page 0 therefore can't be deposited). TLFS 2.0a §7.1.1.
  *
  * A page comes from the domain that the running hypercall asks for (`within`), else preferably from the
  * partition's home domain (the one named at its creation, §5.6.2), else from any, the first domain first.
@@ -18,6 +18,8 @@ import type { PoolAction } from './trace.ts';
 
 /** Answer of `draw` when no free page is left. */
 export const POOL_EMPTY = -1;
+
+const PAGE_WORDS = PAGE_SIZE / 4;
 
 /** The free and the used pages of one domain. */
 interface DomainPages {
@@ -43,7 +45,12 @@ export class MemoryPool {
   #inUse = 0;
   readonly #inUseByCause = new Map<string, number>();
   readonly #causes = new Map<number, string>();
-  readonly #totals = new Map<string, PoolTotal>();
+  readonly #totals: Record<PoolAction, Map<string, PoolTotal>> = {
+    deposit: new Map(),
+    draw: new Map(),
+    release: new Map(),
+    withdraw: new Map(),
+  };
   #placement: Placement | undefined;
   /** Where pages come from when no hypercall says it. */
   home: Placement = ANYWHERE;
@@ -90,11 +97,18 @@ export class MemoryPool {
     }
   }
 
-  /** Adds page `spn`, deposited through the depositor's `gpn`. */
-  deposit(spn: number, gpn: number): void {
-    this.#machine.spaPages.setDeposited(spn, this.#owner, gpn);
-    this.#push(spn);
-    this.#note('deposit', 'deposit');
+  /** Adds pages from `spn` on, deposited through the depositor's from `gpn` on. */
+  deposit(spn: number, gpn: number, pages: number): void {
+    this.#machine.absentPages.forget(spn, pages);
+    this.#machine.spaPages.setDeposited(spn, this.#owner, gpn, pages);
+    const { proximity } = this.#machine;
+    for (let done = 0; done < pages; ) {
+      const index = proximity.indexOfPage(spn + done);
+      const count = Math.min(pages - done, proximity.endOf(index) - spn - done);
+      this.#push(this.#domains[index], spn + done, count);
+      done += count;
+    }
+    this.#note('deposit', 'deposit', pages);
   }
 
   /** Takes a free page out of the pool, zeroed. Answers the GPN it was deposited through, or -1: none is free. */
@@ -130,7 +144,7 @@ export class MemoryPool {
     else this.#inUseByCause.set(cause, left);
     this.#inUse--;
     this.#domainOf(spn).inUse--;
-    this.#push(spn);
+    this.#push(this.#domainOf(spn), spn, 1);
     this.#note('release', cause);
   }
 
@@ -143,20 +157,19 @@ export class MemoryPool {
     const domains = this.#domains.map(({ free, inUse }, index) => {
       return { id: this.#machine.proximity.list[index].id, free, inUse };
     });
-    return { totals: [...this.#totals.values()].map((total) => ({ ...total })), domains };
+    const totals = Object.values(this.#totals).flatMap((byCause) => [...byCause.values()]);
+    return { totals: totals.map((total) => ({ ...total })), domains };
   }
 
   #domainOf(spn: number): DomainPages {
     return this.#domains[this.#machine.proximity.indexOfPage(spn)];
   }
 
-  #push(spn: number): void {
-    const domain = this.#domainOf(spn);
-    this.#machine.memory.words[(spn * PAGE_SIZE) / 4] = domain.firstFree;
-    this.#machine.memory.noteWritten(spn);
-    domain.firstFree = spn;
-    domain.free++;
-    this.#free++;
+  /** Pages from `spn` on, all of `domain`, are free. */
+  #push(domain: DomainPages, spn: number, pages: number): void {
+    domain.firstFree = this.#machine.spaPages.chainFree(spn, pages, domain.firstFree);
+    domain.free += pages;
+    this.#free += pages;
   }
 
   #pop({ domain, required }: Placement): number {
@@ -165,25 +178,23 @@ export class MemoryPool {
       from = this.#domains.find(({ free }) => free > 0);
     if (from === undefined || from.free === 0) return POOL_EMPTY;
     const spn = from.firstFree;
-    const at = spn * PAGE_SIZE;
-    from.firstFree = this.#machine.memory.words[at / 4];
+    from.firstFree = this.#machine.spaPages.unchainFree(spn);
     from.free--;
     this.#free--;
-    this.#machine.memory.bytes.fill(0, at, at + PAGE_SIZE);
+    this.#machine.memory.words.fill(0, spn * PAGE_WORDS, (spn + 1) * PAGE_WORDS);
     this.#machine.memory.noteWritten(spn);
     return spn;
   }
 
-  #note(action: PoolAction, cause: string): void {
-    const key = `${action} ${cause}`;
-    const total = this.#totals.get(key);
-    if (total === undefined) this.#totals.set(key, { action, cause, pages: 1 });
-    else total.pages++;
+  #note(action: PoolAction, cause: string, pages = 1): void {
+    const total = this.#totals[action].get(cause);
+    if (total === undefined) this.#totals[action].set(cause, { action, cause, pages });
+    else total.pages += pages;
     this.#machine.trace.sink?.({
       kind: 'pool',
       partition: this.#owner,
       action,
-      pages: 1,
+      pages,
       cause,
       free: this.#free,
       inUse: this.#inUse,

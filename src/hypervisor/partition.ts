@@ -13,7 +13,7 @@ import type { Processor } from '../cpu/processor.ts';
 import { defaultProperty, PartitionProperty } from '../hvdef/partition-property.ts';
 import type { Privilege } from '../hvdef/privileges.ts';
 import type { PartitionState } from '../hvdef/types.ts';
-import { GPA_UNMAPPED, type GpaMap } from './gpa-map.ts';
+import { GPA_UNMAPPED, type GpaMap, SPN_MASK } from './gpa-map.ts';
 import type { Machine } from './machine.ts';
 import { MemoryPool } from './memory-pool.ts';
 import { OverlayMap, PARTITION_WIDE } from './overlay-map.ts';
@@ -130,11 +130,15 @@ export class Partition {
 
   /**
    * What VP `vp` reaches at guest page `gpn`: `spn | rights << 24`; GPA_UNMAPPED; or GPA_EMULATED (the local
-   * APIC's page). Overlays cover the map, and the map's rights don't count beneath them.
+   * APIC's page). Overlays cover the map, and the map's rights don't count beneath them. The page's contents are there
+   * then; where they can't be had (absent-pages.ts), it answers as if nothing were mapped.
    */
   translate(gpn: number, vp: number = PARTITION_WIDE): number {
     const overlay = this.overlays.lookup(gpn, vp);
-    return overlay === GPA_UNMAPPED ? this.gpaMap.lookup(gpn) : overlay;
+    if (overlay !== GPA_UNMAPPED) return overlay;
+    const mapping = this.gpaMap.lookup(gpn);
+    if (mapping < 0) return mapping;
+    return this.machine.absentPages.makePresent(mapping & SPN_MASK) ? mapping : GPA_UNMAPPED;
   }
 
   /** Every VP forgets its cached translations. */

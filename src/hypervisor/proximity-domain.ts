@@ -52,6 +52,12 @@ export class ProximityDomains {
     return this.list.findIndex((domain) => domain.id === id);
   }
 
+  /** The page behind the last one of a domain. */
+  endOf(index: number): number {
+    const { firstPage, pages } = this.list[index];
+    return firstPage + pages;
+  }
+
   /** Index of the domain that page `spn` lies in. */
   indexOfPage(spn: number): number {
     let index = this.list.length - 1;

@@ -3,8 +3,7 @@
  * boot; the root can change its rights to a page, nothing else. TLFS 2.0a §8.1.1. The rights lie in the SPA
  * page table, so this map needs no memory.
  */
-import { HvStatus } from '../hvdef/status.ts';
-import { GPA_UNMAPPED, type GpaMap, type GpaRange, RIGHTS_SHIFT } from './gpa-map.ts';
+import { GPA_UNMAPPED, type GpaMap, type GpaRange, type PageList, RIGHTS_SHIFT } from './gpa-map.ts';
 import type { SpaPageTable } from './spa-page-table.ts';
 
 export class RootGpaMap implements GpaMap {
@@ -19,18 +18,24 @@ export class RootGpaMap implements GpaMap {
     return this.#pages.isRam(gpn) ? gpn | (this.#pages.rootRights(gpn) << RIGHTS_SHIFT) : GPA_UNMAPPED;
   }
 
-  map(gpn: number, spn: number, rights: number): number {
-    if (gpn !== spn || !this.#pages.isRam(gpn)) return HvStatus.ACCESS_DENIED;
-    this.setRights(gpn, rights);
-    return HvStatus.SUCCESS;
+  runLength(gpn: number, limit: number): number {
+    return this.#pages.alikeForRoot(gpn, limit);
   }
 
-  unmap(_gpn: number): number {
-    return HvStatus.ACCESS_DENIED;
+  resolve(_list: PageList): void {}
+
+  map(gpn: number, list: PageList, rights: number): number {
+    const run = this.#pages.listedInPlace(gpn, list);
+    if (run > 0) this.setRights(gpn, run, rights);
+    return run;
   }
 
-  setRights(gpn: number, rights: number): void {
-    this.#pages.setRootRights(gpn, rights);
+  unmap(): number {
+    return 0;
+  }
+
+  setRights(gpn: number, pages: number, rights: number): void {
+    this.#pages.setRootRights(gpn, rights, pages);
     this.stale = true;
   }
 

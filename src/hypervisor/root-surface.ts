@@ -5,6 +5,7 @@
  */
 import type { PhysicalMemory } from '../cpu/processor.ts';
 import { PAGE_SIZE } from '../hvdef/types.ts';
+import type { AbsentPages, PageSource } from './absent-pages.ts';
 import { SPN_MASK } from './gpa-map.ts';
 import {
   Dispatched,
@@ -16,6 +17,8 @@ import {
 import type { Partition } from './partition.ts';
 import type { ProximityDomain } from './proximity-domain.ts';
 import type { InterruptHandler, RootProcessor } from './root-processor.ts';
+
+export type { PageSource };
 
 export interface PageRange {
   gpn: number;
@@ -29,6 +32,8 @@ export interface ParentSurface {
   readonly ramPages: readonly PageRange[];
   /** How system memory is divided into NUMA nodes, as the ACPI tables tell it (§7.1.2). */
   readonly proximity: readonly ProximityDomain[];
+  /** The root's pages whose contents come when they are first reached for. */
+  readonly absentPages: AbsentPages;
   /** Byte address in `memory` of what the root sees at its page `gpn`, overlays included; -1 where nothing is. */
   pageAddress(gpn: number): number;
   /**
@@ -51,6 +56,7 @@ export class RootSurface implements ParentSurface {
   readonly memory: PhysicalMemory;
   readonly ramPages: readonly PageRange[];
   readonly proximity: readonly ProximityDomain[];
+  readonly absentPages: AbsentPages;
   readonly #root: Partition;
   readonly #processor: RootProcessor;
   readonly #entry: HypercallEntry;
@@ -64,6 +70,7 @@ export class RootSurface implements ParentSurface {
     this.memory = this.#root.machine.memory;
     this.ramPages = ramPages;
     this.proximity = this.#root.machine.proximity.list;
+    this.absentPages = this.#root.machine.absentPages;
     this.#request = hypercallRequest(this.#root, processor.index);
   }
 

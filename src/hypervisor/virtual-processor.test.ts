@@ -149,6 +149,7 @@ describe('ports', () => {
   test('REP OUTS to an empty port advances one element an exit', () => {
     const machine = new Machine();
     const { processor } = machine.start();
+    machine.map(5, CHILD_MEMORY_PAGE, 1, 7);
     processor.translation = { kind: 'ok', gpa: 0x5000 };
     processor.code = new Uint8Array([0xf3, 0x6e]);
     processor.setGpr(1, 2n);
@@ -159,6 +160,20 @@ describe('ports', () => {
     };
     play(machine, processor, outs, outs);
     expect([processor.getGpr(1), processor.getGpr(6), processor.getRip()]).toEqual([0n, 0x102n, 0x1001n]);
+  });
+
+  test('INS from an empty port to an unmapped page is the parent’s to complete', () => {
+    const machine = new Machine();
+    const { processor } = machine.start();
+    processor.translation = { kind: 'ok', gpa: 0x5004 };
+    processor.code = new Uint8Array([0x6c]);
+    play(machine, processor, (cpu) => {
+      Object.assign(cpu.portExit, { port: 0x99, size: 1, write: false, string: true, rep: false, value: 0 });
+      return Exit.Port;
+    });
+    const [message] = machine.messages;
+    expect(message.getUint32(0, true)).toBe(MessageType.UnmappedGpa);
+    expect(Number(message.getBigUint64(MemoryMessage.Gpa, true))).toBe(0x5004);
   });
 });
 

@@ -4,6 +4,7 @@
  */
 import { buildAcpiTables } from '../devices/chipset/acpi/tables.ts';
 import { Chipset, type ChipsetEffects } from '../devices/chipset/chipset.ts';
+import { GENERATION_EVENT, GENERATION_ID_BYTES, GENERATION_ID_GPA } from '../devices/chipset/platform.ts';
 import { RESET_VECTOR } from '../devices/chipset/reset-vector.ts';
 import { InterceptAccessMask, InterceptType } from '../hvdef/intercepts.ts';
 import { SyntheticMsr } from '../hvdef/msr.ts';
@@ -20,8 +21,9 @@ import { checkNuma, nodeOfVp, numaLayout } from './numa.ts';
 import { ChildPartition } from './parent/child-partition.ts';
 import { HypercallPage } from './parent/hypercall-page.ts';
 import { RootMemory } from './parent/root-memory.ts';
-import type { SavedMachine } from './saved-contents.ts';
-import type { MachineState } from './saved-machine.ts';
+import { LazyMemory } from './snapshot/lazy-memory.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
+import type { MachineState, SavedMemory } from './snapshot/write-snapshot.ts';
 import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
 
 /** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
@@ -31,18 +33,23 @@ const GRANTED: readonly PrivilegeName[] = [
   'PostMessages',
   'SignalEvents',
 ];
+/** Of the guest's debug connection. */
+export const DEBUG_CHANNEL = 1;
 const MEMORY_TYPE_WRITE_BACK_ENABLED = 0xc06n;
 
 /** What the configuration comes to before anything exists: the bytes and registers that the guest starts with. */
 export type BootPlan =
   | { kind: 'boot'; image: BootImage; acpi: { gpa: number; bytes: Uint8Array } }
-  | { kind: 'restore'; saved: SavedMachine };
+  | { kind: 'restore'; snapshot: Snapshot; clone: boolean };
 
 /** Throws a ConfigurationError for everything that cannot be built. */
 export function planBoot(config: VmConfig): BootPlan {
   checkConfig(config);
   if (config.numa !== undefined) checkNuma(config.numa, config.memoryBytes);
-  if (config.restore !== undefined) return { kind: 'restore', saved: config.restore };
+  if (config.restore !== undefined) {
+    const { snapshot, clone } = config.restore;
+    return { kind: 'restore', snapshot, clone };
+  }
   const { gpa, bytes, rsdpGpa } = buildAcpiTables(config.vpCount, numaLayout(config));
   const { kernel, initrd, modules, commandLine, memoryBytes } = config;
   return {
@@ -59,6 +66,8 @@ export interface AssembledVm {
   page: HypercallPage;
   chipset: Chipset;
   vpCount: number;
+  /** RAM that still is in the snapshot. */
+  lazy?: LazyMemory;
 }
 
 export type GuestEffects = Pick<ChipsetEffects, 'transmit' | 'powerOff' | 'reset' | 'exit'>;
@@ -72,6 +81,7 @@ export function assemble(
   const rootMemory = new RootMemory(surface);
   const page = new HypercallPage(surface, rootMemory);
   const partition = createPartition(page, rootMemory);
+  if (config.guestDebugging) letDebug(partition);
   for (let vp = 0; vp < config.vpCount; vp++) {
     const node = nodeOfVp(vp, config.vpCount, surface.proximity.length);
     partition.createVp(vp, config.numa === undefined ? undefined : surface.proximity[node]);
@@ -79,24 +89,36 @@ export function assemble(
   const memory = giveMemory(surface, rootMemory, partition, config.numa?.nodeBytes ?? [config.memoryBytes]);
   const chipset = makeChipset(surface, partition, effects);
   installIntercepts(partition, chipset);
-  if (plan.kind === 'boot') {
-    memory.write(plan.acpi.gpa, plan.acpi.bytes);
-    memory.write(RESET_VECTOR.gpa, RESET_VECTOR.bytes);
-    for (const { gpa, bytes } of plan.image.placements) memory.write(gpa, bytes);
-    setBootRegisters(partition, plan.image.registers);
-  } else restoreMachine(plan.saved, partition, memory, chipset);
-  return { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount };
+  const vm = { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount };
+  if (plan.kind === 'restore') {
+    const lazy = new LazyMemory(surface, memory, plan.snapshot.pages);
+    restoreMachine(plan.snapshot, partition, chipset);
+    if (plan.clone) becomeAnother(memory, chipset);
+    return { ...vm, lazy };
+  }
+  memory.write(plan.acpi.gpa, plan.acpi.bytes);
+  memory.write(RESET_VECTOR.gpa, RESET_VECTOR.bytes);
+  memory.write(GENERATION_ID_GPA, newGenerationId());
+  for (const { gpa, bytes } of plan.image.placements) memory.write(gpa, bytes);
+  setBootRegisters(partition, plan.image.registers);
+  return vm;
 }
 
 function createPartition(page: HypercallPage, rootMemory: RootMemory): ChildPartition {
   const partition = ChildPartition.create(page, rootMemory);
   partition.initialize();
-  const privileges = GRANTED.reduce(
-    (mask, name) => mask | (1n << BigInt(Privilege[name])),
-    DEFAULT_CHILD_PRIVILEGES,
-  );
-  partition.setProperty(PartitionProperty.PrivilegeFlags, privileges);
+  partition.setProperty(PartitionProperty.PrivilegeFlags, privilegesOf(GRANTED));
   return partition;
+}
+
+/** Gives the guest its debug session, on the one channel that there is. */
+function letDebug(partition: ChildPartition): void {
+  partition.setProperty(PartitionProperty.PrivilegeFlags, privilegesOf([...GRANTED, 'Debugging']));
+  partition.setProperty(PartitionProperty.DebugChannelId, BigInt(DEBUG_CHANNEL));
+}
+
+function privilegesOf(names: readonly PrivilegeName[]): bigint {
+  return names.reduce((mask, name) => mask | (1n << BigInt(Privilege[name])), DEFAULT_CHILD_PRIVILEGES);
 }
 
 /** RAM from GPA 0 upward, a node's from its own proximity domain, aligned so that the hypervisor can map it in 2 MiB pieces (TLFS 2.0a §8.3.1). */
@@ -138,14 +160,8 @@ function makeChipset(surface: ParentSurface, partition: ChildPartition, effects:
   });
 }
 
-/** Memory, devices and the hypervisor's part, the latter last (TLFS 2.0a §17.1.8). */
-function restoreMachine(
-  saved: SavedMachine,
-  partition: ChildPartition,
-  memory: GuestMemory,
-  chipset: Chipset,
-): void {
-  for (const { gpn, bytes } of saved.runs) memory.write(gpn * PAGE_SIZE, bytes);
+/** Devices and the hypervisor's part, the latter last (TLFS 2.0a §17.1.8). */
+function restoreMachine(saved: Snapshot, partition: ChildPartition, chipset: Chipset): void {
   chipset.restore(saved.chipset, Date.now());
   if (saved.chipset.failed) {
     throw new ConfigurationError(saved.name, `the saved devices are damaged at ${saved.chipset.failedAt}`);
@@ -156,9 +172,34 @@ function restoreMachine(
   }
 }
 
+/** A machine that others may go on from as well: it gets a generation of its own, and is told so. */
+function becomeAnother(memory: GuestMemory, chipset: Chipset): void {
+  memory.write(GENERATION_ID_GPA, newGenerationId());
+  chipset.power.raiseGeneralEvent(GENERATION_EVENT);
+}
+
+function newGenerationId(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(GENERATION_ID_BYTES));
+}
+
 /** The machine's state; every processor is explicitly suspended and no intercept is outstanding. */
 export function stateOf({ partition, chipset, memory, vpCount }: AssembledVm): MachineState {
   return { memoryBytes: memory.bytes, vpCount, partition: partition.saveState(), chipset: chipset.save() };
+}
+
+/** Its RAM, in the guest's memory or still in the snapshot that it came from. */
+export function memoryOf({ memory, lazy }: AssembledVm): SavedMemory {
+  return {
+    pages: memory.pages,
+    isZero: (gpn) => memory.isZero(gpn),
+    copy(gpn, pages, into) {
+      for (let page = 0; page < pages; page++) {
+        const place = into.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+        if (lazy !== undefined && memory.isAbsent(gpn + page)) lazy.copy(gpn + page, place);
+        else place.set(memory.read((gpn + page) * PAGE_SIZE, PAGE_SIZE));
+      }
+    },
+  };
 }
 
 /** Every chipset port, and MSRs that nobody virtualizes or that report something. */

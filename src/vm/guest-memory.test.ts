@@ -11,7 +11,8 @@ function memoryInTwoRuns() {
     words: new Uint32Array(bytes.buffer),
     noteWritten: (page: number) => written.push(page),
   };
-  const surface = { memory } as unknown as ParentSurface;
+  const absentPages = { count: 0, isAbsent: () => false };
+  const surface = { memory, absentPages } as unknown as ParentSurface;
   const runs = [
     { gpn: 0, rootGpn: 8, pages: 2 },
     { gpn: 2, rootGpn: 3, pages: 2 },

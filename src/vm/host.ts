@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
+import { DebugTransport } from '../hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
 import type { ParentSurface } from '../hypervisor/root-surface.ts';
 import { Scheduler } from '../hypervisor/scheduler.ts';
@@ -18,9 +19,13 @@ import {
   processorThreads,
   reservedBytesFor,
   sharedBytesFor,
+  tellingFirst,
   threadedClock,
   threadedProcessorFactory,
 } from './processors.ts';
+
+/** A guest's debug connection: the user's end of it. */
+export { DebugTransport as DebugConnection };
 
 const MIB = 0x10_0000;
 /** System physical memory has at most 4 GiB. */
@@ -31,6 +36,8 @@ const ROOT_SHARE = 256;
 
 export interface HostStatistics {
   instructions: number;
+  /** When a guest had completed its first one, in milliseconds since this process started. */
+  firstInstruction?: number;
   exits: Record<string, number>;
   /** What guests called. */
   hypercalls: HypercallCounts;
@@ -58,6 +65,8 @@ export interface HostOptions {
   /** Instead of src/cpu's processors. */
   createProcessor?: CreateProcessor;
   trace?: TraceSink;
+  /** Makes guest debugging available (TLFS 2.0a ch. 20). */
+  debugConnection?: DebugTransport;
 }
 
 export function createHost(options: HostOptions): Host {
@@ -72,6 +81,7 @@ export function createHost(options: HostOptions): Host {
     reservedBytes,
   );
   const time = isThreaded ? threadedClock() : undefined;
+  let firstInstruction: number | undefined;
   const { hypervisor, rootProcessor, surface }: Booted = bootHypervisor({
     memoryBytes,
     reservedBytes,
@@ -81,10 +91,14 @@ export function createHost(options: HostOptions): Host {
           () => hypervisor,
           () => threads!,
         )
-      : (options.createProcessor ?? processorFactory(() => hypervisor)),
+      : tellingFirst(
+          options.createProcessor ?? processorFactory(() => hypervisor),
+          () => (firstInstruction ??= performance.now()),
+        ),
     trace: options.trace,
     clock: time?.clock,
     logicalProcessors: isThreaded ? availableParallelism() : undefined,
+    debugTransport: options.debugConnection,
   });
   const threads = time && processorThreads(hypervisor, time.origin);
   const scheduler = new Scheduler(hypervisor, rootProcessor, threads);
@@ -107,7 +121,7 @@ export function createHost(options: HostOptions): Host {
     clock: () => hypervisor.clock(),
     statistics: () => {
       notice();
-      return statisticsOf(processors);
+      return { ...statisticsOf(processors), firstInstruction };
     },
     inspect: () => {
       for (const vp of processors) vp.stand();

@@ -3,6 +3,7 @@
  * reserved region for its soft TLBs and decoded code.
  */
 import { AREA_SIZE, createProcessor } from '../cpu/create-processor.ts';
+import { interpreterBytes } from '../cpu/interpreter-module.ts';
 import { GRANULE_BYTES_A_PAGE } from '../cpu/threads/code-sharing.ts';
 import { DIRECTORY_SIZE, hostNanoseconds } from '../cpu/threads/mailbox.ts';
 import { ProcessorThreads } from '../cpu/threads/processor-threads.ts';
@@ -30,6 +31,27 @@ export function processorFactory(reserved: () => ReservedMemory): CreateProcesso
     if (area < 0) return undefined;
     const released = () => reserved().releaseReserved(area, AREA_SIZE);
     return createProcessor(memory, stateAddress, host, area, { released });
+  };
+}
+
+/** Builds what all processors of the process share and what needs no memory yet: some 100 ms, once. */
+export function prepareProcessors(): void {
+  interpreterBytes();
+}
+
+/** Tells once, when a processor has completed its first instruction; its first run is of one instruction then. */
+export function tellingFirst(create: CreateProcessor, first: () => void): CreateProcessor {
+  return (memory, stateAddress, host) => {
+    const processor = create(memory, stateAddress, host);
+    if (processor === undefined) return undefined;
+    const { run } = processor;
+    processor.run = () => {
+      const exit = run.call(processor, 1);
+      first();
+      processor.run = run;
+      return exit;
+    };
+    return processor;
   };
 }
 

@@ -8,15 +8,19 @@
  * a request comes.
  */
 import type { AssembledVm } from './assembly.ts';
-import { halt, start, stateOf } from './assembly.ts';
+import { halt, memoryOf, start, stateOf } from './assembly.ts';
+import type { VmDebugger } from './debugger/vm-debugger.ts';
 import type { Host } from './host.ts';
-import type { RequestQueue, SaveRequest, VmRequest } from './request-queue.ts';
-import { savedMachineBytes } from './saved-machine.ts';
+import type { RequestQueue, SnapshotRequest, VmRequest } from './request-queue.ts';
+import type { SnapshotSink } from './snapshot/snapshot-file.ts';
+import { writeSnapshot } from './snapshot/write-snapshot.ts';
 import type { VmOutcome } from './vm-outcome.ts';
 
 const SLICE_MILLISECONDS = 4;
 /** Longest sleep: Node's timers count in 31 bits. */
 const LONGEST_SLEEP_MILLISECONDS = 60_000;
+/** The event loop waits no longer while a snapshot is written. */
+const LONGEST_STEP_MILLISECONDS = 20;
 const CLOCK_UNITS_PER_MILLISECOND = 10_000;
 
 export class StateDriver {
@@ -25,6 +29,7 @@ export class StateDriver {
   readonly #flush: () => void;
   readonly #timeoutSeconds: number | undefined;
   #vm: AssembledVm | undefined;
+  #debugged: VmDebugger | undefined;
   #outcome: VmOutcome | undefined;
   #wake: (() => void) | undefined;
   #startedAt = 0;
@@ -53,28 +58,38 @@ export class StateDriver {
   /** The machine has come to its end; called by devices and intercepts, from within a slice. */
   end(outcome: VmOutcome): void {
     if (this.#outcome !== undefined) return;
-    this.#outcome = outcome;
+    this.#conclude(outcome);
     if (this.#vm !== undefined) halt(this.#vm);
   }
 
-  async run(vm: AssembledVm): Promise<VmOutcome> {
+  #conclude(outcome: VmOutcome): void {
+    // What looks like the guest's doing may be memory that it never got.
+    const problem = this.#vm?.lazy?.problem;
+    this.#outcome = problem === undefined ? outcome : { kind: 'snapshot-damaged', text: problem };
+  }
+
+  /** `debugged`: the machine's debugger. `holdAtStart`: nothing runs until one lets it. */
+  async run(vm: AssembledVm, debugged: VmDebugger, holdAtStart: boolean): Promise<VmOutcome> {
     this.#vm = vm;
+    this.#debugged = debugged;
     this.#startedAt = performance.now();
     try {
-      start(vm);
+      if (holdAtStart) debugged.holdAtStart();
+      else start(vm);
       while (this.#outcome === undefined) await this.#turn(vm);
     } catch (error) {
-      this.#outcome = { kind: 'error', error: error instanceof Error ? error : new Error(String(error)) };
+      this.#conclude({ kind: 'error', error: error instanceof Error ? error : new Error(String(error)) });
     }
     this.#lasted = performance.now() - this.#startedAt;
-    return this.#outcome;
+    return this.#outcome!;
   }
 
   async #turn(vm: AssembledVm): Promise<void> {
-    for (const request of this.#queue.takeAll()) this.#serve(vm, request);
+    for (const request of this.#queue.takeAll()) await this.#serve(vm, request);
     vm.chipset.advance();
     const { ran, nextDeadline } = this.#host.runSlice(SLICE_MILLISECONDS);
     this.#flush();
+    if (vm.lazy?.problem !== undefined) this.end({ kind: 'snapshot-damaged', text: vm.lazy.problem });
     if (this.#timeoutSeconds !== undefined && this.seconds >= this.#timeoutSeconds) {
       this.end({ kind: 'timeout', seconds: this.#timeoutSeconds });
     }
@@ -83,27 +98,61 @@ export class StateDriver {
     await (wait < 1 ? new Promise<void>((resolve) => setImmediate(resolve)) : this.#sleep(wait));
   }
 
-  #serve(vm: AssembledVm, request: VmRequest): void {
+  async #serve(vm: AssembledVm, request: VmRequest): Promise<void> {
     if (request.kind === 'serial-input') vm.chipset.serial.receive(request.bytes);
     else if (request.kind === 'power-button') vm.chipset.power.pressPowerButton();
-    else if (request.kind === 'save') this.#save(vm, request.request);
+    else if (request.kind === 'debug') request.serve(this.#debugged!);
+    else if (request.kind === 'snapshot') await this.#snapshot(vm, request.request);
     else this.end({ kind: 'stopped' });
   }
 
-  /** Stops the processors, lets what they are waiting for be answered, and saves (TLFS 2.0a §17.1.7). */
-  #save(vm: AssembledVm, request: SaveRequest): void {
-    let problem: string | undefined;
+  /**
+   * Stops the processors, lets what they are waiting for be answered, and writes the machine (TLFS 2.0a §17.1.7). It
+   * stands still until all of it is written; that it is on the disk, only a machine that ends waits for.
+   */
+  async #snapshot(vm: AssembledVm, request: SnapshotRequest): Promise<void> {
+    if (this.#debugged?.attached || this.#debugged?.stopped) {
+      request.done('a debugger has the machine: let it detach first');
+      return;
+    }
     halt(vm);
     this.#host.runSlice(0);
     this.#flush();
-    try {
-      request.write(savedMachineBytes(stateOf(vm), vm.memory));
-    } catch (error) {
-      problem = error instanceof Error ? error.message : String(error);
+    if (this.#outcome !== undefined) {
+      request.done('the machine has ended');
+      return;
     }
-    request.done(problem);
-    if (problem === undefined && !request.goOn) this.end({ kind: 'saved' });
-    else start(vm);
+    let sink: SnapshotSink | undefined;
+    try {
+      sink = request.open();
+      await this.#write(vm, sink, request);
+      if (request.goOn) {
+        start(vm);
+        void commit(sink, request);
+        return;
+      }
+      await sink.commit();
+    } catch (error) {
+      sink?.abandon();
+      start(vm);
+      request.done(reasonOf(error));
+      return;
+    }
+    request.done(undefined);
+    this.end({ kind: 'saved' });
+  }
+
+  /** Throws where it can't be done or is not wanted any more. Gives the event loop turns. */
+  async #write(vm: AssembledVm, sink: SnapshotSink, request: SnapshotRequest): Promise<void> {
+    let turn = performance.now();
+    for (const progress of writeSnapshot(stateOf(vm), memoryOf(vm), sink)) {
+      if (performance.now() - turn < LONGEST_STEP_MILLISECONDS) continue;
+      request.progress(progress);
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      if (this.#queue.isStopping) throw new Error('the machine was stopped');
+      if (request.cancelled) throw new Error('it was cancelled');
+      turn = performance.now();
+    }
   }
 
   #millisecondsToWait(vm: AssembledVm, hypervisorDeadline: number | undefined): number {
@@ -126,4 +175,18 @@ export class StateDriver {
       };
     });
   }
+}
+
+async function commit(sink: SnapshotSink, request: SnapshotRequest): Promise<void> {
+  try {
+    await sink.commit();
+    request.done(undefined);
+  } catch (error) {
+    sink.abandon();
+    request.done(reasonOf(error));
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -3,13 +3,15 @@
  * work is done elsewhere: assembly.ts builds it, state-driver.ts runs it, host.ts is the hypervisor below.
  */
 import { type AssembledVm, assemble, type BootPlan, planBoot } from './assembly.ts';
-import { createHost, type Host } from './host.ts';
+import type { DebugTarget } from './debugger/debug-target.ts';
+import { VmDebugger } from './debugger/vm-debugger.ts';
+import { createHost, type DebugConnection, type Host } from './host.ts';
 import { addHypercalls } from './hypercall-counts.ts';
 import { handleIntercepts, unexpectedMessage } from './intercepts/dispatch.ts';
 import { MessagePump } from './parent/message-pump.ts';
 import { plain } from './plain-data.ts';
 import type { CreateProcessor } from './processors.ts';
-import { RequestQueue, type SaveRequest } from './request-queue.ts';
+import { RequestQueue, type SnapshotRequest } from './request-queue.ts';
 import { StateDriver } from './state-driver.ts';
 import type { VmConfig } from './vm-config.ts';
 import type { VmOutcome, VmSummary } from './vm-outcome.ts';
@@ -22,6 +24,8 @@ export interface VmIo {
   serialOutput(bytes: Uint8Array): void;
   /** Everything that crosses the public surface of the hypervisor, as it happens. */
   trace?: (record: TraceRecord) => void;
+  /** Makes guest debugging available (TLFS 2.0a ch. 20). */
+  debugConnection?: DebugConnection;
 }
 
 /** What is there while the guest runs. */
@@ -29,6 +33,7 @@ interface Running {
   host: Host;
   vm: AssembledVm;
   driver: StateDriver;
+  debugged: VmDebugger;
 }
 
 export class VirtualMachine {
@@ -72,7 +77,11 @@ export class VirtualMachine {
     try {
       const running = this.#build();
       this.#running = running;
-      const outcome = await running.driver.run(running.vm);
+      const outcome = await running.driver.run(
+        running.vm,
+        running.debugged,
+        this.#config.holdAtStart === true,
+      );
       this.#flushSerial(running.driver);
       this.#lastSummary = this.#summarize(running);
       this.#lastInspection = outcome.kind === 'error' ? undefined : this.#inspectRunning(running);
@@ -96,10 +105,15 @@ export class VirtualMachine {
     this.#queue.enqueue({ kind: 'power-button' });
   }
 
-  /** Saves the machine between two slices. Answered through the request, also when the machine has ended. */
-  save(request: SaveRequest): void {
+  /** Takes a snapshot between two slices. Answered through the request, also when the machine has ended. */
+  snapshot(request: SnapshotRequest): void {
     if (this.#running === undefined) request.done('the machine is not running');
-    else this.#queue.enqueue({ kind: 'save', request });
+    else this.#queue.enqueue({ kind: 'snapshot', request });
+  }
+
+  /** Calls `serve` between two slices, as soon as the machine runs; never when it has ended. */
+  debug(serve: (debugged: DebugTarget) => void): void {
+    this.#queue.enqueue({ kind: 'debug', serve });
   }
 
   /** Ends the run with `stopped` at the next slice. */
@@ -128,6 +142,7 @@ export class VirtualMachine {
       vpCount,
       createProcessor: this.#createProcessor,
       trace,
+      debugConnection: this.#io.debugConnection,
     });
     const driver: StateDriver = new StateDriver(
       host,
@@ -141,11 +156,20 @@ export class VirtualMachine {
       reset: () => driver.end({ kind: 'reset' }),
       exit: (value) => driver.end({ kind: 'exit-port', value, status: ((value << 1) | 1) & 0xff }),
     });
-    const crash = (text: string) => driver.end({ kind: 'crash', text });
     const pump = new MessagePump(host.surface, vm.rootMemory, (message) => crash(unexpectedMessage(message)));
+    const debugged = new VmDebugger({
+      partition: vm.partition,
+      vpCount: vm.vpCount,
+      pump,
+      end: (outcome) => driver.end(outcome),
+    });
+    const crash = (text: string) => {
+      const end = () => driver.end({ kind: 'crash', text });
+      if (!debugged.crashed(text, end)) end();
+    };
     const reset = () => driver.end({ kind: 'reset' });
     handleIntercepts(pump, { partition: vm.partition, chipset: vm.chipset, memory: vm.memory, crash, reset });
-    return { host, vm, driver };
+    return { host, vm, driver, debugged };
   }
 
   #flushSerial(driver: StateDriver): void {
@@ -157,7 +181,7 @@ export class VirtualMachine {
   }
 
   #summarize({ host, vm, driver }: Running): VmSummary {
-    const { instructions, exits, hypercalls } = host.statistics();
+    const { instructions, exits, hypercalls, firstInstruction } = host.statistics();
     addHypercalls(hypercalls, vm.page.counts);
     const { available, inUse } = vm.partition.memoryBalance();
     return {
@@ -166,6 +190,9 @@ export class VirtualMachine {
       hypercalls,
       pool: { deposited: available + inUse, available },
       pagesMapped: vm.memory.pages,
+      millisecondsToFirstInstruction: firstInstruction,
+      firstInstructionUnixMs: firstInstruction && performance.timeOrigin + firstInstruction,
+      snapshot: vm.lazy?.account(),
       secondsToFirstSerial: this.#secondsToFirstSerial,
       seconds: driver.seconds,
     };
@@ -175,7 +202,7 @@ export class VirtualMachine {
     return plain({
       state: driver.outcome === undefined ? 'running' : 'ended',
       outcome: driver.outcome?.kind,
-      kernel: this.#plan.kind === 'boot' ? this.#plan.image.kind : 'saved',
+      kernel: this.#plan.kind === 'boot' ? this.#plan.image.kind : 'snapshot',
       hypervisor: host.inspect(),
       devices: vm.chipset.inspect(),
     });

@@ -2,7 +2,7 @@
  * What a virtual machine is asked to be, and the one error for what cannot be built. Files come as bytes with
  * the name the user knows them by: nothing in this room opens a file.
  */
-import type { SavedMachine } from './saved-contents.ts';
+import type { Snapshot } from './snapshot/snapshot.ts';
 
 export interface NamedFile {
   /** What messages call it: the path as the user gave it. */
@@ -36,8 +36,16 @@ export interface VmConfig {
   numa?: NumaConfig;
   /** Wall-clock limit of `run()`; none when undefined. */
   timeoutSeconds?: number;
-  /** Go on with this machine instead of booting the kernel; memory and processors are its own. */
-  restore?: SavedMachine;
+  /** The guest gets a debug session (TLFS 2.0a ch. 20); its connection is `VmIo.debugConnection`. */
+  guestDebugging?: boolean;
+  /** No instruction is executed until a debugger lets the machine go. */
+  holdAtStart?: boolean;
+  /** Go on from this snapshot instead of booting the kernel; memory and processors are its own. */
+  restore?: {
+    snapshot: Snapshot;
+    /** Others go on from it too: the machine gets a new generation ID. */
+    clone: boolean;
+  };
 }
 
 export const MEMORY_GRANULE_BYTES = 0x20_0000;

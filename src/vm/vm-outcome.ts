@@ -10,6 +10,8 @@ export type VmOutcome =
   | { kind: 'timeout'; seconds: number }
   /** The machine was saved and is to go on elsewhere. */
   | { kind: 'saved' }
+  /** A page of the snapshot that the machine goes on from can't be had; `text` says which and why. */
+  | { kind: 'snapshot-damaged'; text: string }
   /** `stop()` was called. */
   | { kind: 'stopped' }
   /** An invariant of ours broke: this VM ends, the host does not. */
@@ -26,6 +28,12 @@ export interface VmSummary {
   pool: { deposited: number; available: number };
   /** Pages in the child's GPA map. */
   pagesMapped: number;
+  /** Milliseconds from the start of this process to the end of the guest's first instruction. */
+  millisecondsToFirstInstruction?: number;
+  /** The same moment, since 1970: for whoever started this process. */
+  firstInstructionUnixMs?: number;
+  /** Of a machine that goes on from a snapshot: reads of its file, pages that came with them, and those still there. */
+  snapshot?: { reads: number; pagesRead: number; pagesAbsent: number };
   /** Seconds from `run()` to the first byte of serial output (undefined: none came) and to the end. */
   secondsToFirstSerial: number | undefined;
   seconds: number;

@@ -3,6 +3,8 @@ export const MSR = {
   TSC: 0x10,
   APIC_BASE: 0x1b,
   TSC_ADJUST: 0x3b,
+  SPEC_CTRL: 0x48,
+  PRED_CMD: 0x49,
   ARCH_CAPABILITIES: 0x10a,
   SYSENTER_CS: 0x174,
   SYSENTER_ESP: 0x175,

@@ -23,8 +23,8 @@ const LAW: Record<string, readonly string[]> = {
 const ROOT_SURFACE = 'hypervisor/root-surface.ts';
 /** The files that may see more: those that build hypervisor and processors, and what is shown to people. */
 const COMPOSITION = ['vm/host.ts', 'vm/processors.ts', 'vm/inspection.ts'];
-/** What the parent may use of a processor: its interface, and the decoder to complete instructions with. */
-const PROCESSOR_SURFACE = /^cpu\/(processor\.ts|instructions\/)/;
+/** What the parent may use of a processor: its interface, and decoder and detached processor to complete instructions. */
+const PROCESSOR_SURFACE = /^cpu\/(processor\.ts|detached-processor\.ts|instructions\/)/;
 
 const room = (path: string): string => path.split('/')[0];
 const isTest = (path: string): boolean => path.endsWith('.test.ts');

@@ -27,7 +27,10 @@ interface Way {
 const WAYS: Record<string, Way> = {
   'translated at once': { options: { translate: 'always' } },
   'translated when hot': {
-    options: { translate: 'hot', hotAfter: { stretch: 3, samples: 1, doublings: 0 } },
+    options: {
+      translate: 'hot',
+      hotAfter: { stretch: 3, samples: 1, entries: 2, doublings: 0, batch: 2, longestWait: 2 },
+    },
   },
   'translated with room for few regions': { options: { translate: 'always', regionSlots: 3 }, oneIn: 4 },
   'static blocks of 1': { options: { staticBlockLength: 1 }, oneIn: 6 },

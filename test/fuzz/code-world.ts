@@ -1,7 +1,8 @@
 /**
  * Random code in a child partition with every privilege that a child can have, on real processors: bytes that are
  * half noise and half instructions that reach the hypervisor, in three code sizes. The root answers each intercept
- * by moving on. The host must never throw or hang, and memory around the guest's must not change.
+ * by moving on. The host must never throw or hang, and memory around the guest's must neither change
+ * nor be read.
  */
 import { HypercallCode as Call } from '../../src/hvdef/hypercalls.ts';
 import { ALL_PRIVILEGES, ROOT_ONLY_PRIVILEGES } from '../../src/hvdef/privileges.ts';
@@ -9,12 +10,12 @@ import { RegisterName } from '../../src/hvdef/registers.ts';
 import { bootRegisters, type GuestImage } from '../guests/guest-image.ts';
 import { guestProgram } from '../guests/guest-program.ts';
 import { TestMachine } from '../guests/test-machine.ts';
+import { Canary } from './canary.ts';
 import { Random } from './random.ts';
 
 const PAGE = 4096;
 const CODE_BYTES = 256;
 const CANARY_PAGES = 32;
-const CANARY_BYTE = 0xc3;
 /** A program that goes on by itself (a loop) is given up after so many turns. */
 const TURNS = 2;
 const SLICE_MILLISECONDS = 0.5;
@@ -74,7 +75,7 @@ export class CodeWorld {
   readonly #id: bigint;
   readonly #firstPage: number;
   readonly #pages: number;
-  readonly #canaries: number[];
+  readonly #canary: Canary;
 
   constructor(seed: number) {
     this.random = new Random(seed);
@@ -85,12 +86,11 @@ export class CodeWorld {
     const before = this.machine.takePages(CANARY_PAGES);
     const guest = this.machine.createGuest(this.#image, { privileges: PRIVILEGES, depositPages: 128 });
     const after = this.machine.takePages(CANARY_PAGES);
-    this.#canaries = [before, after];
+    const regions = [before, after].map((page) => ({ page, pages: CANARY_PAGES }));
+    this.#canary = new Canary(this.machine.booted.surface.memory, regions, this.random);
     this.#id = guest.id;
     this.#firstPage = guest.firstPage;
     this.#pages = guest.pages;
-    const { bytes } = this.machine.booted.surface.memory;
-    for (const page of this.#canaries) bytes.fill(CANARY_BYTE, page * PAGE, (page + CANARY_PAGES) * PAGE);
     this.machine.onMessage = () => {
       this.figures.intercepts++;
       return true;
@@ -104,12 +104,7 @@ export class CodeWorld {
   }
 
   check(): void {
-    const { bytes } = this.machine.booted.surface.memory;
-    for (const page of this.#canaries) {
-      const canary = bytes.subarray(page * PAGE, (page + CANARY_PAGES) * PAGE);
-      if (!canary.every((byte) => byte === CANARY_BYTE))
-        throw new Error('memory beside the guest has changed');
-    }
+    this.#canary.check();
   }
 
   #runProgram(): void {
@@ -139,6 +134,10 @@ export class CodeWorld {
     }
     const stop = { name: RegisterName.ExplicitSuspend, low: 1n, high: 0n };
     machine.setRegisters(this.#id, 0, [stop, { name: RegisterName.InterceptSuspend, low: 0n, high: 0n }]);
+    for (let index = 0; index < 16; index++) {
+      const { low } = machine.getRegister(this.#id, 0, RegisterName.Rax + index);
+      this.#canary.checkRegister(low, `register ${index}`);
+    }
   }
 
   /** Protected mode without paging, or real mode: the same bytes read otherwise. */
@@ -184,6 +183,6 @@ export class CodeWorld {
       this.figures.instructions += vp.processor?.instructionsRetired ?? 0;
     }
     machine.call(Call.FinalizePartition, [this.#id]);
-    this.check();
+    this.#canary.checkAll();
   }
 }

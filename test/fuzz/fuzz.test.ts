@@ -1,9 +1,10 @@
-/** A short run of both fuzzers (`npm run fuzz` goes on with new seeds), and what they found. */
+/** A short run of the fuzzers (`npm run fuzz` goes on with new seeds), and what they found. */
 import { describe, expect, test } from 'vitest';
 import { Exit } from '../../src/cpu/processor.ts';
 import { Machine } from '../../src/hypervisor/virtual-processor-fixture.ts';
 import { CodeWorld } from './code-world.ts';
 import { PartitionWorld } from './partition-world.ts';
+import { SavedStateWorld } from './saved-state-world.ts';
 
 describe('partitions that do anything to one another', () => {
   test.each([1, 2, 3])('keep the pool invariants and touch nothing that is not theirs (seed %i)', (seed) => {
@@ -25,6 +26,16 @@ describe('random code in a child', () => {
       expect(world.figures.instructions).toBeGreaterThan(10_000);
     },
   );
+});
+
+describe('damaged saved states', () => {
+  test.each([1, 2, 3])('are refused without a trace or run on, and nothing escapes (seed %i)', (seed) => {
+    const world = new SavedStateWorld(seed);
+    for (let batch = 0; batch < 3; batch++) world.run(50);
+    world.finish();
+    expect(world.figures.restoredStates).toBeGreaterThan(20);
+    expect(world.figures.restoredStates).toBeLessThan(world.figures.damagedStates);
+  });
 });
 
 describe('findings', () => {

@@ -2,7 +2,8 @@
  * Several partitions, some inside others, that do anything to one another: hypercalls with every kind of input,
  * alignment and address, synthetic MSRs, exits with arbitrary details, mappings, overlays, pools, creation and
  * deletion. Scripted processors stand in for real ones, so that an operation costs microseconds. After each batch
- * the invariants of TLFS 2.0a §7.1.1 are checked, and that memory which was given to nobody is as it was.
+ * the invariants of TLFS 2.0a §7.1.1 are checked, and that memory which was given to nobody is as it was and that
+ * nobody has read it.
  */
 import { Exit } from '../../src/cpu/processor.ts';
 import { HypercallCode as Call, HYPERCALLS } from '../../src/hvdef/hypercalls.ts';
@@ -14,6 +15,7 @@ import type { Partition } from '../../src/hypervisor/partition.ts';
 import { Scheduler } from '../../src/hypervisor/scheduler.ts';
 import { VirtualProcessor } from '../../src/hypervisor/virtual-processor.ts';
 import { FakeProcessor } from '../../src/hypervisor/virtual-processor-fixture.ts';
+import { Canary } from './canary.ts';
 import { Random } from './random.ts';
 
 const MIB = 2 ** 20;
@@ -31,7 +33,6 @@ const BLOCK_PAGES = 320;
 const BLOCKS = 40;
 const CANARY_PAGE = FIRST_BLOCK + BLOCK_PAGES * BLOCKS + 64;
 const CANARY_PAGES = 64;
-const CANARY_BYTE = 0x5a;
 const MOST_PARTITIONS = 12;
 const FAST = 0x1_0000;
 const PRIVILEGES = ALL_PRIVILEGES & ~ROOT_ONLY_PRIVILEGES;
@@ -59,6 +60,7 @@ export class PartitionWorld {
   readonly random: Random;
   readonly figures: Figures = { operations: 0, hypercalls: 0, succeeded: 0, partitions: 0, deepest: 0 };
   readonly #scheduler: Scheduler;
+  readonly #canary: Canary;
   #now = 0;
 
   constructor(seed: number) {
@@ -70,11 +72,8 @@ export class PartitionWorld {
       clock: () => this.#now++,
     });
     this.#scheduler = new Scheduler(this.booted.hypervisor, this.booted.rootProcessor);
-    this.booted.surface.memory.bytes.fill(
-      CANARY_BYTE,
-      CANARY_PAGE * PAGE,
-      (CANARY_PAGE + CANARY_PAGES) * PAGE,
-    );
+    const region = { page: CANARY_PAGE, pages: CANARY_PAGES };
+    this.#canary = new Canary(this.booted.surface.memory, [region], this.random);
     const pool = Array.from({ length: ROOT_POOL_PAGES }, (_, page) => BigInt(ROOT_POOL_PAGE + page));
     this.#call(this.#root, Call.DepositMemory, [1n, ...pool], ROOT_POOL_PAGES);
     for (let count = 0; count < 3; count++) this.#growFromRoot();
@@ -301,6 +300,7 @@ export class PartitionWorld {
       outcome = this.booted.dispatcher.dispatch(request);
     }
     if (outcome === Dispatched.Done && request.resultStatus === 0) this.figures.succeeded++;
+    if ((request.controlLow & FAST) !== 0) this.#canary.checkBytes(request.fastBlock, 'a fast hypercall');
     if (caller.isRoot) this.booted.rootProcessor.serve();
     return outcome === Dispatched.Done;
   }
@@ -332,12 +332,18 @@ export class PartitionWorld {
   }
 
   check(): void {
-    const { hypervisor, surface } = this.booted;
-    const canary = surface.memory.bytes.subarray(CANARY_PAGE * PAGE, (CANARY_PAGE + CANARY_PAGES) * PAGE);
-    must(
-      canary.every((byte) => byte === CANARY_BYTE),
-      'memory that was given to nobody has changed',
-    );
+    const { hypervisor } = this.booted;
+    this.#canary.check();
+    for (const partition of hypervisor.partitions.values()) {
+      for (const { processor, index } of partition.virtualProcessors.values()) {
+        for (let register = 0; processor !== undefined && register < 16; register++) {
+          this.#canary.checkRegister(
+            processor.getGpr(register),
+            `GPR ${register} of VP ${partition.id}.${index}`,
+          );
+        }
+      }
+    }
     const owned = new Map<number, number>();
     const { spaPages } = hypervisor;
     for (let spn = 0; spn < spaPages.pageCount; spn++) {

@@ -1,16 +1,19 @@
 /**
- * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|translation]`: the fuzzers in turn until the time is up, a
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|translation]`: the fuzzers in turn until the time is up, a
  * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
  */
 import { parseArgs } from 'node:util';
 import { CodeComparison } from './code-comparison.ts';
 import { CodeWorld } from './code-world.ts';
 import { PartitionWorld } from './partition-world.ts';
+import { SavedStateWorld } from './saved-state-world.ts';
 
 const OPERATIONS = 20_000;
 const BATCH = 500;
 const PROGRAMS = 300;
 const PROGRAM_BATCH = 25;
+const STATES = 400;
+const STATE_BATCH = 50;
 
 const { values } = parseArgs({
   options: {
@@ -39,6 +42,12 @@ const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
   code: (seed) => {
     const world = new CodeWorld(seed);
     for (let done = 0; done < PROGRAMS; done += PROGRAM_BATCH) world.run(PROGRAM_BATCH);
+    world.finish();
+    add(world.figures);
+  },
+  states: (seed) => {
+    const world = new SavedStateWorld(seed);
+    for (let done = 0; done < STATES; done += STATE_BATCH) world.run(STATE_BATCH);
     world.finish();
     add(world.figures);
   },

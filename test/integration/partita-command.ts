@@ -19,6 +19,10 @@ export interface RunningCommand {
   signal(name: NodeJS.Signals): void;
   /** Resolves when standard output holds `text`; rejects when the command ends first. */
   shows(text: string): Promise<void>;
+  /** As `shows`, for standard error. */
+  complains(text: string): Promise<void>;
+  /** Standard error so far. */
+  said(): string;
   end: Promise<CommandResult>;
 }
 
@@ -39,6 +43,7 @@ export function start(
   });
   child.stderr.on('data', (part: Buffer) => {
     stderr += part.toString('latin1');
+    notify();
   });
   child.stdin.on('error', () => {});
   const end = new Promise<CommandResult>((resolve) => {
@@ -48,19 +53,22 @@ export function start(
       notify();
     });
   });
+  const saying = async (text: string, where: () => string): Promise<void> => {
+    while (!where().includes(text)) {
+      if (closed)
+        throw new Error(`the command ended without saying ${JSON.stringify(text)}:\n${stdout}${stderr}`);
+      await new Promise<void>((resolve) => {
+        changed = resolve;
+      });
+    }
+  };
   return {
     pid: child.pid ?? 0,
     input: (text) => child.stdin.write(text),
     signal: (name) => child.kill(name),
-    shows: async (text) => {
-      while (!stdout.includes(text)) {
-        if (closed)
-          throw new Error(`the command ended without saying ${JSON.stringify(text)}:\n${stdout}${stderr}`);
-        await new Promise<void>((resolve) => {
-          changed = resolve;
-        });
-      }
-    },
+    shows: (text) => saying(text, () => stdout),
+    complains: (text) => saying(text, () => stderr),
+    said: () => stderr,
     end,
   };
 }

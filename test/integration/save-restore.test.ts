@@ -96,11 +96,11 @@ describe.skipIf(cloud.kind === 'missing')(title, () => {
   test('a damaged or truncated file is refused with status 2, and no machine runs', async () => {
     const bytes = readFileSync(saved);
     const damaged = folder.path('damaged');
-    bytes[200] ^= 1;
+    bytes[5000] ^= 1;
     writeFileSync(damaged, bytes);
     const first = await partita('run', '--restore', damaged);
     expect(first.status).toBe(2);
-    expect(first.stderr).toContain('damaged');
+    expect(first.stderr).toContain('its state section is damaged');
     truncateSync(saved, statSync(saved).size - 5000);
     const second = await partita('run', '--restore', saved);
     expect(second.status).toBe(2);

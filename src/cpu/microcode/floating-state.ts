@@ -58,7 +58,7 @@ export class FloatingState {
     if (operation.waiting && unit.pending) return core.fault(VECTOR.MF);
     if (toMemory) {
       target = core.host(va, operation.writes, Access.Write, user);
-      if (target === undefined) return this.executeUnstorable(operation);
+      if (target === undefined) return this.executeUnstorable(operation, va);
     }
     if (operation.reads > 0) {
       const source = core.host(va, operation.reads, Access.Read, user);
@@ -85,7 +85,7 @@ export class FloatingState {
    * The destination can't be written, which matters only if the instruction stores: an unmasked exception may
    * keep it from storing. It is run, and undone when it would have stored.
    */
-  private executeUnstorable(operation: X87Operation): number {
+  private executeUnstorable(operation: X87Operation, va: bigint): number {
     const { core, unit } = this;
     const { bytes } = core.state;
     const fault = core.state.get32(S.FAULT_VECTOR);
@@ -100,6 +100,7 @@ export class FloatingState {
       return Status.Leave;
     }
     core.state.set32(S.FAULT_VECTOR, 0);
+    if (operation.recordsPointers) this.recordPointers(va);
     return Status.Next;
   }
 

@@ -20,6 +20,7 @@ const STORED: ReadonlyMap<number, number> = new Map([
   [MSR.SYSENTER_EIP, S.MSR_SYSENTER_EIP],
   [MSR.PAT, S.MSR_PAT],
   [MSR.TSC_AUX, S.MSR_TSC_AUX],
+  [MSR.SPEC_CTRL, S.MSR_SPEC_CTRL],
   [MSR.FS_BASE, S.SEGMENT + Segment.FS * S.SEGMENT_SIZE + S.SEGMENT_BASE],
   [MSR.GS_BASE, S.SEGMENT + Segment.GS * S.SEGMENT_SIZE + S.SEGMENT_BASE],
 ]);
@@ -29,12 +30,17 @@ const CANONICAL = new Set<number>([
 
 /**
  * What this processor does not suffer from (SDM vol. 4): it executes nothing speculatively across a privilege
- * check. RDCL, L1 flush, SSB, MDS, IF_PSCHANGE, TAA, SBDR, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS.
+ * check, nor across an indirect branch: IBRS can stay on, so kernels need no return trampolines. RDCL, IBRS, L1 flush, SSB, MDS, IF_PSCHANGE, TAA, SBDR, FBSDP, PSDP, BHI, PBRSB, GDS, RFDS, ITS.
  */
-const ARCH_CAPABILITIES = [0, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce(
+const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce(
   (a, bit) => a | (1n << BigInt(bit)),
   0n,
 );
+
+/** IBRS, STIBP and BHI_DIS_S: there is nothing to restrict, so all of them hold at once. */
+const SPEC_CTRL_KNOWN = 0x403n;
+/** A barrier for a predictor that does not exist. */
+const PRED_CMD_IBPB = 1n;
 
 export interface MsrContext {
   state: ProcessorState;
@@ -78,6 +84,7 @@ export function writeMsr(context: MsrContext, msr: number, value: bigint): 'ok' 
   if (at !== undefined) {
     if (CANONICAL.has(msr) && !isCanonical(value)) return 'fault';
     if (msr === MSR.PAT && !validPat(value)) return 'fault';
+    if (msr === MSR.SPEC_CTRL && (value & ~SPEC_CTRL_KNOWN) !== 0n) return 'fault';
     const narrow = msr === MSR.TSC_AUX || msr === MSR.SFMASK || msr === MSR.SYSENTER_CS;
     if (narrow && value >> 32n !== 0n) return 'fault';
     state.set64(at, value);
@@ -85,6 +92,7 @@ export function writeMsr(context: MsrContext, msr: number, value: bigint): 'ok' 
   }
   if (msr === MSR.EFER) return writeEfer(context, value);
   if (msr === MSR.ARCH_CAPABILITIES) return 'fault';
+  if (msr === MSR.PRED_CMD) return (value & ~PRED_CMD_IBPB) === 0n ? 'ok' : 'fault';
   if (msr === MSR.TSC || msr === MSR.TSC_ADJUST) {
     // Both registers move together: what one write adds, the other shows (SDM vol. 3 §17.17.3).
     const adjust = state.get64(S.MSR_TSC_ADJUST);

@@ -5,14 +5,12 @@ import { Operation } from '../microcode/operations.ts';
 import { type IntegerBits, mask, type Semantics, type Stage, signExtend, zeroExtend } from '../stage.ts';
 import { SCRATCH as SCRATCH_DIVISOR } from '../state-layout.ts';
 import {
-  addCarries,
   carryFlag,
   setAddFlags,
   setLogicFlags,
   setResultCarryOverflow,
   setStepFlags,
   setSubFlags,
-  subBorrows,
 } from './flags.ts';
 
 const RAX = 0;
@@ -31,7 +29,7 @@ const combine: Record<string, Combine> = {
   },
   adc: (s, bits, a, b) => {
     const sum = s.f.let(i64.add(i64.add(a, b), i64.extendU(carryFlag(s))));
-    setAddFlags(s, bits, a, b, sum);
+    setAddFlags(s, bits, a, b, sum, 'adc');
     return sum;
   },
   sub: (s, bits, a, b) => {
@@ -41,7 +39,7 @@ const combine: Record<string, Combine> = {
   },
   sbb: (s, bits, a, b) => {
     const difference = s.f.let(i64.sub(i64.sub(a, b), i64.extendU(carryFlag(s))));
-    setSubFlags(s, bits, a, b, difference);
+    setSubFlags(s, bits, a, b, difference, 'sbb');
     return difference;
   },
   and: (s, bits, a, b) => logic(s, bits, i64.and(a, b)),
@@ -82,8 +80,7 @@ const step =
   (s) =>
     s.modify(0, (a) => {
       const result = s.f.let(i64.add(a, i64.const(direction)));
-      const carries = (direction === 1 ? addCarries : subBorrows)(a, i64.const(1), result);
-      setStepFlags(s, s.width(0), carries, result);
+      setStepFlags(s, s.width(0), direction === 1 ? 'inc' : 'dec', a, result);
       return result;
     });
 

@@ -65,7 +65,7 @@ const popf: Semantics = (s) => {
     undefined,
     'unlikely',
   );
-  f.if(i32.and(changed, i32.const(FLAG.IF)), () => s.finishBlock());
+  f.if(i32.and(changed, i32.const(FLAG.IF | FLAG.TF)), () => s.finishBlock());
 };
 
 export const flagInstructions: Record<string, Semantics> = {

@@ -12,53 +12,66 @@
  */
 import { i32, i64, type Value } from '../../support/wasm/values.ts';
 import { ARITHMETIC_FLAGS, FLAG } from '../../x86/flags.ts';
-import { type IntegerBits, type Stage, signExtend } from '../stage.ts';
+import { type FlagKind, type FlagOperation, type IntegerBits, type Stage, signExtend } from '../stage.ts';
 import { FLAG_AUX, FLAG_RESULT, FLAGS_SYSTEM } from '../state-layout.ts';
-
-const AF = 8;
+import {
+  adjustOf,
+  auxiliaryOf,
+  carryOf,
+  comparisonOf,
+  overflowOf,
+  parityOf,
+  signOf,
+  zeroOf,
+} from './flag-operation.ts';
 
 const setResult = (s: Stage, bits: number, result: Value): void =>
   s.setField('i64', FLAG_RESULT, signExtend(result, bits));
 
-/** AND, OR, XOR, TEST: CF = OF = AF = 0. */
-export function setLogicFlags(s: Stage, bits: IntegerBits, result: Value): void {
-  setResult(s, bits, result);
-  s.setField('i32', FLAG_AUX, i32.const(0));
+/** Flags of an operation: held by the stage where it can, else written. */
+function setFlagsOf(s: Stage, operation: FlagOperation): void {
+  if (s.holdFlags(operation)) return;
+  const auxiliary = s.f.let(auxiliaryOf(operation, (value) => s.f.let(value)));
+  setResult(s, operation.bits, operation.result);
+  s.setField('i32', FLAG_AUX, auxiliary);
 }
 
-const auxFromCarries = (bits: IntegerBits, carries: Value): Value => {
-  const top = i32.shl(i32.wrap(i64.shrU(carries, i64.const(bits - 2))), i32.const(30));
-  return i32.or(i32.and(i32.wrap(carries), i32.const(AF)), top);
-};
+const NONE = i64.const(0);
 
-export const addCarries = (a: Value, b: Value, sum: Value): Value =>
-  i64.or(i64.and(a, b), i64.and(i64.or(a, b), i64.xor(sum, i64.const(-1))));
-export const subBorrows = (a: Value, b: Value, difference: Value): Value => {
-  const notA = i64.xor(a, i64.const(-1));
-  return i64.or(i64.and(notA, b), i64.and(i64.or(notA, b), difference));
-};
+/** AND, OR, XOR, TEST: CF = OF = AF = 0. */
+export const setLogicFlags = (s: Stage, bits: IntegerBits, result: Value): void =>
+  setFlagsOf(s, { kind: 'logic', bits, a: NONE, b: NONE, result, carry: i32.const(0) });
 
 /** Flags of a + b (+ carry) = sum. All three may have rubbish above `bits`. */
-export function setAddFlags(s: Stage, bits: IntegerBits, a: Value, b: Value, sum: Value): void {
-  setResult(s, bits, sum);
-  s.setField('i32', FLAG_AUX, auxFromCarries(bits, addCarries(a, b, sum)));
-}
+export const setAddFlags = (
+  s: Stage,
+  bits: IntegerBits,
+  a: Value,
+  b: Value,
+  result: Value,
+  kind: FlagKind = 'add',
+): void => setFlagsOf(s, { kind, bits, a, b, result, carry: i32.const(0) });
 
 /** Flags of a - b (- borrow) = difference. */
-export function setSubFlags(s: Stage, bits: IntegerBits, a: Value, b: Value, difference: Value): void {
-  setResult(s, bits, difference);
-  s.setField('i32', FLAG_AUX, auxFromCarries(bits, subBorrows(a, b, difference)));
-}
+export const setSubFlags = (
+  s: Stage,
+  bits: IntegerBits,
+  a: Value,
+  b: Value,
+  result: Value,
+  kind: FlagKind = 'sub',
+): void => setFlagsOf(s, { kind, bits, a, b, result, carry: i32.const(0) });
 
 /** INC and DEC: as add or sub of one, but CF stays. */
-export function setStepFlags(s: Stage, bits: IntegerBits, carries: Value, result: Value): void {
-  const { f } = s;
-  const fresh = f.let(auxFromCarries(bits, carries));
-  const overflow = i32.and(i32.xor(fresh, i32.shl(fresh, i32.const(1))), i32.const(0x80000000));
-  const oldCarry = f.let(i32.and(s.field('i32', FLAG_AUX), i32.const(0x80000000)));
-  const second = i32.shrU(i32.xor(oldCarry, overflow), i32.const(1));
-  s.setField('i32', FLAG_AUX, i32.or(i32.and(fresh, i32.const(AF)), i32.or(oldCarry, second)));
-  setResult(s, bits, result);
+export function setStepFlags(
+  s: Stage,
+  bits: IntegerBits,
+  kind: 'inc' | 'dec',
+  a: Value,
+  result: Value,
+): void {
+  const carry = s.f.let(carryFlag(s));
+  setFlagsOf(s, { kind, bits, a, b: i64.const(1), result, carry });
 }
 
 /** Result flags from `result`; CF and OF are i32 values 0 or 1; AF = 0. */
@@ -99,40 +112,51 @@ export const setCarry = (s: Stage, cf: Value): void => {
 };
 
 /** Whoever reads fields of the state page: a stage, or generated code beside the instructions. */
-export type StateReader = Pick<Stage, 'f' | 'field'>;
+export type StateReader = Pick<Stage, 'f' | 'field'> & Partial<Pick<Stage, 'heldFlags'>>;
 
-// Reading: each an i32, 0 or 1.
+// Reading: each an i32, 0 or 1; from the operation that the stage holds, else from the two fields.
 
-export const carryFlag = (s: StateReader): Value => i32.shrU(s.field('i32', FLAG_AUX), i32.const(31));
-export const overflowFlag = (s: StateReader): Value => {
+export function carryFlag(s: StateReader): Value {
+  if (s.heldFlags) return carryOf(s.heldFlags);
+  return i32.shrU(s.field('i32', FLAG_AUX), i32.const(31));
+}
+export function overflowFlag(s: StateReader): Value {
+  if (s.heldFlags) return overflowOf(s.heldFlags);
   const aux = s.f.let(s.field('i32', FLAG_AUX));
   return i32.shrU(i32.xor(aux, i32.shl(aux, i32.const(1))), i32.const(31));
-};
-export const zeroFlag = (s: StateReader): Value => i64.eqz(s.field('i64', FLAG_RESULT));
-export const signFlag = (s: StateReader): Value =>
-  i32.xor(
+}
+export function zeroFlag(s: StateReader): Value {
+  if (s.heldFlags) return zeroOf(s.heldFlags);
+  return i64.eqz(s.field('i64', FLAG_RESULT));
+}
+export function signFlag(s: StateReader): Value {
+  if (s.heldFlags) return signOf(s.heldFlags);
+  return i32.xor(
     i32.wrap(i64.shrU(s.field('i64', FLAG_RESULT), i64.const(63))),
     i32.and(s.field('i32', FLAG_AUX), i32.const(1)),
   );
-export const parityFlag = (s: StateReader): Value => {
+}
+export function parityFlag(s: StateReader): Value {
+  if (s.heldFlags) return parityOf(s.heldFlags);
   const correction = i32.shrU(s.field('i32', FLAG_AUX), i32.const(8));
   const low = i32.and(i32.xor(i32.wrap(s.field('i64', FLAG_RESULT)), correction), i32.const(0xff));
   return i32.eqz(i32.and(i32.popcnt(low), i32.const(1)));
-};
-export const adjustFlag = (s: StateReader): Value =>
-  i32.and(i32.shrU(s.field('i32', FLAG_AUX), i32.const(3)), i32.const(1));
+}
+export function adjustFlag(s: StateReader): Value {
+  if (s.heldFlags) return adjustOf(s.heldFlags);
+  return i32.and(i32.shrU(s.field('i32', FLAG_AUX), i32.const(3)), i32.const(1));
+}
 
 const not = (value: Value): Value => i32.eqz(value);
 const less = (s: StateReader): Value => i32.xor(s.f.let(signFlag(s)), overflowFlag(s));
 
-/** Condition codes by the suffix of Jcc, SETcc, CMOVcc. */
-export const CONDITION: Record<string, (s: Stage) => Value> = {
+const FROM_FLAGS: Record<string, (s: Stage) => Value> = {
   o: overflowFlag,
   no: (s) => not(overflowFlag(s)),
   b: carryFlag,
   ae: (s) => not(carryFlag(s)),
   e: zeroFlag,
-  ne: (s) => i64.ne(s.field('i64', FLAG_RESULT), i64.const(0)),
+  ne: (s) => not(zeroFlag(s)),
   be: (s) => i32.or(carryFlag(s), zeroFlag(s)),
   a: (s) => not(i32.or(carryFlag(s), zeroFlag(s))),
   s: signFlag,
@@ -144,6 +168,14 @@ export const CONDITION: Record<string, (s: Stage) => Value> = {
   le: (s) => i32.or(zeroFlag(s), less(s)),
   g: (s) => not(i32.or(zeroFlag(s), less(s))),
 };
+
+/** Condition codes by the suffix of Jcc, SETcc, CMOVcc. */
+export const CONDITION: Record<string, (s: Stage) => Value> = Object.fromEntries(
+  Object.entries(FROM_FLAGS).map(([name, fromFlags]) => [
+    name,
+    (s: Stage) => (s.heldFlags && comparisonOf(s.heldFlags, name)) ?? fromFlags(s),
+  ]),
+);
 
 /** The six arithmetic flags in their RFLAGS places, i32. */
 export function packArithmetic(s: StateReader): Value {

@@ -2,7 +2,8 @@
  * All processors of a machine that run on threads of their own: makes them, answers what their threads ask, and is
  * where the root waits for them. One object a machine, on the root's thread.
  */
-import { interpreterModule, type ProcessorOptions } from '../create-processor.ts';
+import type { ProcessorOptions } from '../create-processor.ts';
+import { interpreterModule } from '../interpreter-module.ts';
 import { AREA_MAILBOX } from '../logical-processor-area.ts';
 import type { PhysicalMemory, Processor, ProcessorHost } from '../processor.ts';
 import { type CodeMapAddresses, SharedCodeMap } from './code-sharing.ts';

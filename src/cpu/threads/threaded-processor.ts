@@ -3,6 +3,7 @@
  * translation work on the shared state while the thread stands still; `thread` makes it execute.
  */
 import { Worker } from 'node:worker_threads';
+import { VECTOR } from '../../x86/exceptions.ts';
 import { type ProcessorOptions, WasmProcessor } from '../create-processor.ts';
 import type { Exit, PhysicalMemory, ProcessorHost, ProcessorThread } from '../processor.ts';
 import { Access, Attention, Exit as ExitReason } from '../processor.ts';
@@ -76,7 +77,8 @@ export class ThreadedProcessor extends WasmProcessor {
       this.exceptionExit.vector = mailbox.get(Word.ExceptionVector);
       this.exceptionExit.errorCode =
         mailbox.get(Word.HasErrorCode) === 0 ? undefined : mailbox.get(Word.ErrorCode);
-      this.exceptionExit.parameter = this.state.get64(S.FAULT_ADDRESS);
+      const parameter = this.exceptionExit.vector === VECTOR.DB ? S.DR + 48 : S.FAULT_ADDRESS;
+      this.exceptionExit.parameter = this.state.get64(parameter);
     }
   }
 

@@ -41,7 +41,9 @@ class Scene {
     };
     const none = (): number => 0;
     const host = { memory, translateGpa: none, codeWritten: none, microcode: none, readTsc: none };
-    const imports = { host: { ...host, decodeBlock: none, deliverFault: none, exclusive: none } };
+    const imports = {
+      host: { ...host, decodeBlock: none, blockIsHot: none, deliverFault: none, exclusive: none },
+    };
     const { exports } = new WebAssembly.Instance(module, imports);
     this.table = exports.table as WebAssembly.Table;
     this.decoder = new BlockDecoder(this.memory, AREA);
@@ -51,7 +53,7 @@ class Scene {
       this.decoder,
       all,
       this.table,
-      { stretch: 1, samples: 1, doublings: 10 },
+      { stretch: 1, samples: 1, entries: 1, doublings: 10, batch: 1, longestWait: 1 },
       SLOTS,
     );
   }
@@ -62,6 +64,11 @@ class Scene {
     this.memory.noteWritten(Math.floor(spa / 4096), spa % 4096, LOOP.length);
     this.decoder.decode(spa, MODE, () => -1);
   }
+  /** The end of a stretch at `spa`. */
+  sample(spa: number, mode: number): void {
+    this.cache.sample(spa, mode);
+    this.cache.translateWanted();
+  }
   get slots(): boolean[] {
     return Array.from({ length: SLOTS }, (_, k) => this.table.get(FIRST_REGION_SLOT + k) !== null);
   }
@@ -71,12 +78,12 @@ describe('the region cache', () => {
   test('gives up the slot of a region whose code is stored to, and uses it again', () => {
     const scene = new Scene();
     scene.store(0x3000);
-    scene.cache.sample(0x3000, MODE);
+    scene.sample(0x3000, MODE);
     expect(scene.slots).toEqual([true, false, false, false]);
     scene.store(0x3000);
     expect(scene.slots).toEqual([false, false, false, false]);
     scene.store(0x4000);
-    scene.cache.sample(0x4000, MODE);
+    scene.sample(0x4000, MODE);
     expect(scene.slots).toEqual([true, false, false, false]);
   });
 
@@ -84,7 +91,7 @@ describe('the region cache', () => {
     const scene = new Scene();
     for (let round = 0; round < 1000; round++) {
       scene.store(0x3000);
-      for (let k = 0; k < 4; k++) scene.cache.sample(0x3000, MODE);
+      for (let k = 0; k < 4; k++) scene.sample(0x3000, MODE);
     }
     // One sample, two, four; eight are never met in a row.
     expect(scene.cache.statistics.regions).toBe(3);
@@ -94,14 +101,14 @@ describe('the region cache', () => {
     const scene = new Scene();
     const places = [0x3000, 0x4000, 0x5000, 0x6000];
     for (const spa of places) scene.store(spa);
-    for (const spa of places) scene.cache.sample(spa, MODE);
+    for (const spa of places) scene.sample(spa, MODE);
     expect(scene.cache.isFull).toBe(true);
     scene.store(0x7000);
-    scene.cache.sample(0x7000, MODE);
+    scene.sample(0x7000, MODE);
     expect(scene.slots).toEqual([false, false, false, false]);
     expect(scene.decoder.recordOf(0x3000, MODE)).toBe(0);
     scene.store(0x7000);
-    scene.cache.sample(0x7000, MODE);
+    scene.sample(0x7000, MODE);
     expect(scene.cache.size).toBe(1);
   });
 
@@ -110,7 +117,7 @@ describe('the region cache', () => {
     // HLT.
     scene.memory.bytes[0x3000] = 0xf4;
     scene.decoder.decode(0x3000, MODE, () => -1);
-    for (let k = 0; k < 10; k++) scene.cache.sample(0x3000, MODE);
+    for (let k = 0; k < 10; k++) scene.sample(0x3000, MODE);
     expect(scene.cache.statistics.regions).toBe(0);
   });
 

@@ -1,8 +1,9 @@
 /**
- * Which code is translated, and when. The processor's run is cut into short stretches; where one ends, code is
- * likely hot: a block met there often enough becomes the entry of a region. Its first record then enters the
- * region instead; dropping the code (a store to its bytes) makes that record stale like any other, and the
- * region with it: its table slot is emptied and used again.
+ * Which code is translated, and when. The interpreter counts how often a block is entered by lookup; and the
+ * processor's run is cut into short stretches, where one ends, code is likely hot (loops within a page need no
+ * lookups). A block met often enough becomes the entry of a region: several wait and are made one module. Its first
+ * record then enters the region instead; dropping the code (a store to its bytes) makes that record stale like any
+ * other, and the region with it: its table slot is emptied and used again.
  *
  * Code that is rewritten again and again would be translated again and again: each region that a page loses
  * doubles the samples that its next one needs. When all slots are taken, all decoded and translated code is
@@ -14,8 +15,8 @@ import type { CodeSize } from '../instructions/instruction.ts';
 import { FIRST_REGION_SLOT, REGION_SLOTS } from '../interpreter.ts';
 import { Mode } from '../mode.ts';
 import type { PhysicalMemory } from '../processor.ts';
-import { importRuntime } from '../runtime.ts';
-import { findRegion } from './region.ts';
+import { importRuntime, type Runtime } from '../runtime.ts';
+import { findRegion, type Region } from './region.ts';
 import { translateRegion } from './translate.ts';
 
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
@@ -29,15 +30,42 @@ export interface HotThreshold {
   stretch: number;
   /** Times a block must be met at the end of a stretch. */
   samples: number;
-  /** How often that doubles, at most, for a page that keeps losing regions. */
+  /** Times a block must be entered by lookup. */
+  entries: number;
+  /** How often these double, at most, for a page that keeps losing regions. */
   doublings: number;
+  /** A module costs a fraction of a millisecond: so many regions share one, or what has waited so many stretches. */
+  batch: number;
+  longestWait: number;
 }
-export const HOT_AFTER: HotThreshold = { stretch: 20_000, samples: 3, doublings: 10 };
+export const HOT_AFTER: HotThreshold = {
+  stretch: 20_000,
+  samples: 3,
+  entries: 1000,
+  doublings: 10,
+  batch: 8,
+  longestWait: 20,
+};
 
 export interface RegionStatistics {
   regions: number;
   instructions: number;
   milliseconds: number;
+}
+
+/** Code that is to be translated. */
+interface Entry {
+  spa: number;
+  mode: number;
+  record: number;
+  /** Whether code at a page offset has been met before: other code is left out until it is. */
+  isKnown(offset: number): boolean;
+}
+
+/** A region, and the page's bytes that it came from. */
+interface Translated extends Entry {
+  region: Region;
+  copy: Uint8Array;
 }
 
 export class RegionCache {
@@ -47,6 +75,9 @@ export class RegionCache {
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
   private readonly hotAfter: HotThreshold;
+  private readonly wanted: { spa: number; mode: number }[] = [];
+  /** Stretches since something is wanted. */
+  private waited = 0;
   private readonly slots: number;
   /** By record: how often it was met, and what cannot be translated. */
   private readonly samples = new Map<number, number>();
@@ -71,6 +102,7 @@ export class RegionCache {
     this.table = table;
     this.hotAfter = hotAfter;
     this.slots = slots;
+    decoder.entriesBeforeHot = hotAfter.entries;
     decoder.onFlush = () => this.reset();
     decoder.onRegionDropped = (slot, spn) => this.dropped(slot, spn);
   }
@@ -86,48 +118,120 @@ export class RegionCache {
 
   /** A stretch ended at host address `spa` in `mode`; no guest code is running. */
   sample(spa: number, mode: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap)) return;
-    if (this.isFull) this.decoder.flush();
     const record = this.decoder.recordOf(spa, mode);
-    if (record === 0 || this.decoder.isRegion(record) || this.refused.has(record)) return;
+    if (!this.canEnter(record, mode)) return;
+    const count = this.count(record);
+    if (count >= this.samplesNeeded(Math.floor(spa / 4096))) this.want(spa, mode, record);
+  }
+
+  /** A block was entered as often as its slot allowed. */
+  blockIsHot(spa: number, mode: number): void {
+    const record = this.decoder.recordOf(spa, mode);
+    if (!this.canEnter(record, mode)) return;
+    // Where regions are lost again and again it takes longer.
+    if (this.count(record) >= this.patience(Math.floor(spa / 4096))) this.want(spa, mode, record);
+    else this.decoder.countAgain(spa, mode);
+  }
+
+  private canEnter(record: number, mode: number): boolean {
+    if (record === 0 || mode & (Mode.Shadow | Mode.Trap)) return false;
+    return !this.decoder.isRegion(record) && !this.refused.has(record);
+  }
+
+  private count(record: number): number {
     const count = (this.samples.get(record) ?? 0) + 1;
     if (this.samples.size > MOST_REMEMBERED) this.samples.clear();
     this.samples.set(record, count);
-    if (count < this.samplesNeeded(Math.floor(spa / 4096))) return;
+    return count;
+  }
+
+  private want(spa: number, mode: number, record: number): void {
     this.samples.delete(record);
-    if (this.translate(spa, mode, record, SHORTEST_REGION)) return;
+    this.wanted.push({ spa, mode });
+  }
+
+  /** Translates what waits, if it is enough or has waited long enough; no guest code is running. */
+  translateWanted(): void {
+    if (this.wanted.length === 0) return;
+    const { batch, longestWait } = this.hotAfter;
+    if (this.wanted.length < batch && ++this.waited < longestWait) return;
+    if (this.size + this.wanted.length > this.slots) this.decoder.flush();
+    this.waited = 0;
+    const entries = this.wanted.splice(0).slice(0, this.slots - this.size);
+    const isKnown = (spn: number, mode: number) => (offset: number) =>
+      this.decoder.isKnown(spn, offset, mode);
+    this.translate(
+      entries.map(({ spa, mode }) => ({
+        spa,
+        mode,
+        record: this.decoder.recordOf(spa, mode),
+        isKnown: isKnown(Math.floor(spa / 4096), mode),
+      })),
+      SHORTEST_REGION,
+    );
+  }
+
+  private samplesNeeded(spn: number): number {
+    return this.hotAfter.samples * this.patience(spn);
+  }
+  private patience(spn: number): number {
+    return 2 ** Math.min(this.losses.get(spn) ?? 0, this.hotAfter.doublings);
+  }
+
+  /** Translates at once, however short, and code that was never met: for tests that force it. */
+  translateNow(spa: number, mode: number, record: number): void {
+    if (mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
+    this.translate([{ spa, mode, record, isKnown: () => true }], 1);
+  }
+
+  private translate(entries: readonly Entry[], shortest: number): void {
+    const started = performance.now();
+    const m = new ModuleBuilder();
+    const runtime = importRuntime(m, this.decoder.isShared);
+    const made: Translated[] = [];
+    for (const entry of entries) {
+      if (!this.canEnter(entry.record, entry.mode) || made.some((other) => other.record === entry.record))
+        continue;
+      const region = this.defineRegion(m, runtime, entry, shortest, `region${made.length}`);
+      if (region) made.push({ ...entry, ...region });
+      else this.refuse(entry.record);
+    }
+    if (made.length === 0) return;
+    const module = new WebAssembly.Module(m.finish(false) as Uint8Array<ArrayBuffer>);
+    const { exports } = new WebAssembly.Instance(module, this.imports);
+    made.forEach((entry, k) => {
+      this.enter(entry, exports[`region${k}`]);
+    });
+    this.statistics.milliseconds += performance.now() - started;
+  }
+
+  private refuse(record: number): void {
     if (this.refused.size > MOST_REMEMBERED) this.refused.clear();
     this.refused.add(record);
   }
 
-  private samplesNeeded(spn: number): number {
-    const { samples, doublings } = this.hotAfter;
-    return samples * 2 ** Math.min(this.losses.get(spn) ?? 0, doublings);
-  }
-
-  /** Translates at once, however short: for tests that force it. */
-  translateNow(spa: number, mode: number, record: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
-    this.translate(spa, mode, record, 1);
-  }
-
-  private translate(spa: number, mode: number, record: number, shortest: number): boolean {
-    const started = performance.now();
+  private defineRegion(
+    m: ModuleBuilder,
+    runtime: Runtime,
+    { spa, mode, record, isKnown }: Entry,
+    shortest: number,
+    name: string,
+  ): { region: Region; copy: Uint8Array } | undefined {
     const page = spa - (spa % 4096);
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
     // A copy: another processor may write to the page meanwhile.
     const copy = this.memory.bytes.slice(page, page + 4096);
-    const region = findRegion(copy, 0, spa - page, code, mode);
-    if (!region || region.instructionCount < shortest) return false;
-    const m = new ModuleBuilder();
-    const runtime = importRuntime(m, this.decoder.isShared);
-    const ref = translateRegion(m, 'region', region, { runtime, mode, entryRecord: record });
-    if (!ref) return false;
+    const region = findRegion(copy, 0, spa - page, code, mode, isKnown);
+    if (!region || region.instructionCount < shortest) return undefined;
+    const ref = translateRegion(m, name, region, { runtime, mode, entryRecord: record });
+    if (!ref) return undefined;
     m.export(ref);
-    const module = new WebAssembly.Module(m.finish(false) as Uint8Array<ArrayBuffer>);
-    const instance = new WebAssembly.Instance(module, this.imports);
+    return { region, copy };
+  }
+
+  private enter({ record, spa, mode, region, copy }: Translated, code: unknown): void {
     const slot = FIRST_REGION_SLOT + (this.freeSlots.pop() ?? this.nextSlot++);
-    this.table.set(slot, instance.exports.region);
+    this.table.set(slot, code);
     const extents = [...region.blocks.values()].map((block) => {
       const last = block.instructions.at(-1)!;
       return { from: block.offset, to: last.offset + last.instruction.length };
@@ -135,12 +239,10 @@ export class RegionCache {
     if (!this.decoder.enterRegion(record, spa, mode, slot, extents, copy)) {
       this.table.set(slot, null);
       this.freeSlots.push(slot - FIRST_REGION_SLOT);
-      return false;
+      return;
     }
     this.statistics.regions++;
     this.statistics.instructions += region.instructionCount;
-    this.statistics.milliseconds += performance.now() - started;
-    return true;
   }
 
   /** The region may still be running: what runs stays alive, only its slot is given up. */
@@ -156,6 +258,7 @@ export class RegionCache {
     for (let slot = 0; slot < this.nextSlot; slot++) this.table.set(FIRST_REGION_SLOT + slot, null);
     this.samples.clear();
     this.refused.clear();
+    this.wanted.length = 0;
     this.freeSlots.length = 0;
     this.nextSlot = 0;
   }

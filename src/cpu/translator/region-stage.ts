@@ -4,11 +4,13 @@
  */
 import type { FunctionBuilder, Label, Local } from '../../support/wasm/function-builder.ts';
 import { i32, i64, loads, type Store, select, type Value } from '../../support/wasm/values.ts';
+import { Mode } from '../mode.ts';
 import type { Runtime } from '../runtime.ts';
-import { Status } from '../stage.ts';
+import { type FlagOperation, Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import type { PlacedInstruction } from '../static-stage.ts';
 import { StaticStage } from '../static-stage.ts';
+import { RegionFlags } from './region-flags.ts';
 
 const GPR_END = S.GPR + 16 * 8;
 
@@ -19,8 +21,9 @@ export class RegionLocals {
   flagAux: Local | undefined;
   readonly written = new Set<Local>();
   readonly budget: Local;
-  /** Page offset of the instruction that leaves. */
-  readonly leaveOffset: Local;
+  /** How the region is left: see `WayOut`. */
+  readonly way: Local;
+  readonly flags: RegionFlags;
   /** 1 once a store of ours has changed the region's own code. */
   readonly stale: Local;
 
@@ -29,11 +32,19 @@ export class RegionLocals {
   constructor(f: FunctionBuilder) {
     this.f = f;
     this.budget = f.local('i32');
-    this.leaveOffset = f.local('i32');
+    this.way = f.local('i32');
     this.stale = f.local('i32');
     for (let k = 0; k < 16; k++) this.gpr[k] = f.local('i64');
     this.flagResult = f.local('i64');
     this.flagAux = f.local('i32');
+    this.flags = new RegionFlags(f);
+  }
+
+  /** Leaves the region at a page offset, or where RIP says; `unexecuted` instructions of the block were not run. */
+  leave(out: Label, way: number, pageOffset: number, unexecuted: number): void {
+    const held = this.flags.number() << WayOut.HeldShift;
+    this.f.set(this.way, i32.const(way | pageOffset | (unexecuted << WayOut.UnexecutedShift) | held));
+    this.f.branch(out);
   }
 
   private *places(): Generator<[Local, keyof typeof loads & Store, number, number]> {
@@ -60,12 +71,27 @@ export interface Usage {
   written: Set<number>;
 }
 
+/**
+ * The word that says how a region is left: the page offset of RIP, how many instructions were charged and not
+ * executed, and what is held instead of flags (RegionFlags.number).
+ */
+export const WayOut = {
+  OffsetMask: 0xfff,
+  UnexecutedShift: 12,
+  /** A block has fewer instructions (region.ts, MOST_DECODED). */
+  UnexecutedMask: 0x3ff,
+  HeldShift: 22,
+  HeldMask: 0x1f,
+  /** Nothing is pending: look up what is at RIP. Else a fault or an exit is. */
+  Jumped: 1 << 27,
+  /** RIP is in the state page already. */
+  RipStored: 1 << 28,
+} as const;
+
 /** Where the region's code goes when an instruction does not simply end. */
 export interface RegionFlow {
-  /** RIP is in the state page. */
-  exit: Label;
-  /** A fault is pending; `leaveOffset` says where. */
-  leave: Label;
+  /** Out of the region; `way` says how. */
+  out: Label;
   /** Continues at a page offset, in the region or outside. */
   goTo(offset: number): void;
 }
@@ -80,6 +106,9 @@ export class RegionStage extends StaticStage {
   /** Relative targets are page offsets of the region's own flow. */
   private readonly target: number | undefined;
   private readonly entryRecord: number;
+  /** The instruction keeps its operation instead of setting flags. */
+  private readonly holds: boolean;
+  private readonly unprivileged: boolean;
   touchedCode = false;
 
   constructor(
@@ -96,6 +125,7 @@ export class RegionStage extends StaticStage {
       remaining: number;
       target: number | undefined;
       entryRecord: number;
+      holds: boolean;
     },
   ) {
     super(f, runtime, state, tlb, context.placed, context.mode);
@@ -106,9 +136,16 @@ export class RegionStage extends StaticStage {
     this.remaining = context.remaining;
     this.target = context.target;
     this.entryRecord = context.entryRecord;
+    this.holds = context.holds;
+    this.unprivileged = (context.mode & Mode.Unprivileged) !== 0;
   }
 
   // Registers in locals
+
+  /** Whoever gets here while flags are held is missing from region-flags.ts. */
+  private requireFlags(): void {
+    if (this.locals.flags.held) throw new Error(`${this.form.key} needs flags that a region holds back`);
+  }
 
   private localAt(offset: number): { local: Local; index: number } | undefined {
     if (offset < GPR_END) return { local: this.locals.gpr[offset >> 3]!, index: offset >> 3 };
@@ -121,6 +158,7 @@ export class RegionStage extends StaticStage {
     if (offset === S.ZERO && kind === 'i64') return i64.const(0);
     const found = this.localAt(offset);
     if (!found) return super.field(kind, offset);
+    if (found.index > 15) this.requireFlags();
     this.usage.used.add(found.index);
     const { local } = found;
     const shift = (offset & 7) * 8;
@@ -150,6 +188,7 @@ export class RegionStage extends StaticStage {
       return;
     }
     const { local, index } = found;
+    if (index > 15) this.requireFlags();
     this.usage.written.add(index);
     // What is written only on some paths must have been loaded for the others.
     this.usage.used.add(index);
@@ -168,21 +207,13 @@ export class RegionStage extends StaticStage {
 
   // Ends
 
-  private refund(unexecuted: number): void {
-    const { budget } = this.locals;
-    if (unexecuted > 0) this.f.set(budget, i32.add(budget.get, i32.const(unexecuted)));
-  }
-
   protected override abandon(): void {
-    this.refund(this.remaining);
-    this.f.set(this.locals.leaveOffset, i32.const(this.placed.pageOffset));
-    this.f.branch(this.flow.leave);
+    this.locals.leave(this.flow.out, 0, this.placed.pageOffset, this.remaining);
   }
 
   override jump(target: Value): void {
     super.setField('i64', S.RIP, target);
-    this.refund(this.remaining - 1);
-    this.f.branch(this.flow.exit);
+    this.locals.leave(this.flow.out, WayOut.Jumped | WayOut.RipStored, 0, this.remaining - 1);
   }
 
   override jumpRelative(k: number): void {
@@ -195,12 +226,33 @@ export class RegionStage extends StaticStage {
       const ip = i64.add(this.field('i64', S.RIP_PAGE), i64.const(this.target));
       this.f.if(i64.ltU(i64.const(0xffff), ip), () => super.jumpRelative(k), undefined, 'unlikely');
     }
+    const { flags } = this.locals;
+    const { held } = flags;
     this.flow.goTo(this.target);
+    // On the other path nothing of this has happened.
+    flags.held = held;
+  }
+
+  // Flags
+
+  override get heldFlags(): FlagOperation | undefined {
+    return this.locals.flags.held;
+  }
+  override holdFlags(operation: FlagOperation): boolean {
+    if (!this.holds) return false;
+    this.locals.flags.hold(operation);
+    return true;
+  }
+
+  /** A supervisor's region needs no look at the privilege. */
+  override isUser(): Value {
+    return this.unprivileged ? super.isUser() : i32.const(0);
   }
 
   /** Microcode finds the registers in the state page and may change them there. */
   override microcode(operation: number, argument: Value = i32.const(0)): void {
     const { f } = this;
+    this.requireFlags();
     const fixed = f.let(argument);
     const everything = ALL;
     for (const index of ALL.used) {

@@ -49,20 +49,21 @@ const MAX_INSTRUCTIONS = 400;
 const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);
 /** Semantics that need the interpreter's own surroundings, or change what a region relies on. */
-const EXCLUDED = new Set('cli sti popf hlt cpuid'.split(' '));
+const EXCLUDED = new Set('hlt cpuid'.split(' '));
 const BRANCHES = /^(j(?!mpf).*|loop(e|ne)?)$/;
 
 const isRelative = (form: Form): boolean => form.shapes[0] === 'rel';
 
-/** Decodes the region that starts at page offset `entry` of the page at host address `page`; undefined if there is none. */
+/** Decodes the region that starts at page offset `entry` of the page at host address `page`; undefined if there is none. Branches to code that `isKnown` denies lead outside. */
 export function findRegion(
   bytes: Uint8Array,
   page: number,
   entry: number,
   code: CodeSize,
   mode: number,
+  isKnown: (offset: number) => boolean,
 ): Region | undefined {
-  const decoder = new RegionDecoder(bytes, page, code, mode);
+  const decoder = new RegionDecoder(bytes, page, code, mode, isKnown);
   return decoder.find(entry);
 }
 
@@ -71,9 +72,17 @@ class RegionDecoder {
   private readonly page: number;
   private readonly code: CodeSize;
   private readonly mode: number;
+  private readonly isKnown: (offset: number) => boolean;
   private readonly instructions = new Map<number, RegionInstruction | undefined>();
 
-  constructor(bytes: Uint8Array, page: number, code: CodeSize, mode: number) {
+  constructor(
+    bytes: Uint8Array,
+    page: number,
+    code: CodeSize,
+    mode: number,
+    isKnown: (offset: number) => boolean,
+  ) {
+    this.isKnown = isKnown;
     this.bytes = bytes;
     this.page = page;
     this.code = code;
@@ -127,7 +136,8 @@ class RegionDecoder {
     const queue = [entry];
     const seen = new Set<number>();
     const add = (offset: number): void => {
-      if (starts.has(offset) || starts.size >= MAX_BLOCKS || !this.at(offset)) return;
+      if (starts.has(offset) || starts.size >= MAX_BLOCKS || !this.at(offset) || !this.isKnown(offset))
+        return;
       starts.add(offset);
       queue.push(offset);
     };

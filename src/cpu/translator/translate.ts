@@ -1,7 +1,7 @@
 /** Generates the WebAssembly function of a region: structured control flow over its blocks. */
 import type { FunctionBuilder, FunctionRef, Label } from '../../support/wasm/function-builder.ts';
 import type { ModuleBuilder } from '../../support/wasm/module-builder.ts';
-import { i32, i64, loads, type Value } from '../../support/wasm/values.ts';
+import { i32, i64, loads, select, type Value } from '../../support/wasm/values.ts';
 import { Mode } from '../mode.ts';
 import { attentionOf, type Runtime } from '../runtime.ts';
 import { semantics } from '../semantics/index.ts';
@@ -9,7 +9,8 @@ import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { buildFlow, type FlowNode } from './control-flow.ts';
 import type { Region, RegionBlock } from './region.ts';
-import { RegionLocals, RegionStage, type Usage } from './region-stage.ts';
+import { mayHold, runsWhileHeld, wantsFlags } from './region-flags.ts';
+import { RegionLocals, RegionStage, type Usage, WayOut } from './region-stage.ts';
 
 /** What a region is translated for. */
 export interface TranslationContext {
@@ -44,8 +45,7 @@ class RegionTranslator {
   private readonly tlb: Value;
   private readonly labels = new Map<FlowNode, Label>();
   private readonly loops = new Map<FlowNode, Label>();
-  private exit!: Label;
-  private leave!: Label;
+  private out!: Label;
 
   constructor(
     f: FunctionBuilder,
@@ -66,30 +66,53 @@ class RegionTranslator {
 
   build(): void {
     const { f, locals, state } = this;
-    f.block((leave) => {
-      this.leave = leave;
-      f.block((exit) => {
-        this.exit = exit;
-        this.tree(this.nodes.get(this.region.entry)!);
-        f.unreachable();
-      });
-      this.finish(Status.Jumped);
+    f.block((out) => {
+      this.out = out;
+      this.tree(this.nodes.get(this.region.entry)!);
+      f.unreachable();
     });
-    const rip = this.ripAt(i64.extendU(locals.leaveOffset.get));
-    f.store('i64', state, S.RIP, rip);
-    this.finish(Status.Leave);
-    f.unreachable();
+    this.leave();
     f.prologue(() => {
       locals.fill(state, this.usage);
       f.set(locals.budget, loads.i32(state, S.BUDGET));
     });
   }
 
-  private finish(status: number): void {
+  /** The way out: what `WayOut` says is done here, once for the region. */
+  private leave(): void {
     const { f, locals, state } = this;
+    const way = locals.way.get;
+    const part = (shift: number, mask: number): Value =>
+      i32.and(i32.shrU(way, i32.const(shift)), i32.const(mask));
+    f.if(i32.eqz(i32.and(way, i32.const(WayOut.RipStored))), () => {
+      const offset = i64.extendU(i32.and(way, i32.const(WayOut.OffsetMask)));
+      f.store('i64', state, S.RIP, this.ripAt(offset));
+    });
+    locals.flags.writeNumbered(part(WayOut.HeldShift, WayOut.HeldMask), (...fields) =>
+      this.setFlags(...fields),
+    );
     locals.spill(state, this.usage);
-    f.store('i32', state, S.BUDGET, locals.budget.get);
-    f.return(i32.const(status));
+    const unexecuted = part(WayOut.UnexecutedShift, WayOut.UnexecutedMask);
+    f.store('i32', state, S.BUDGET, i32.add(locals.budget.get, unexecuted));
+    const jumped = i32.and(way, i32.const(WayOut.Jumped));
+    f.return(select(jumped, i32.const(Status.Jumped), i32.const(Status.Leave)));
+    f.unreachable();
+  }
+
+  private setFlags(result: Value, auxiliary: Value): void {
+    const { f, locals, usage } = this;
+    for (const index of [16, 17]) {
+      usage.used.add(index);
+      usage.written.add(index);
+    }
+    f.set(locals.flagResult!, result);
+    f.set(locals.flagAux!, auxiliary);
+  }
+
+  /** Puts the flags where they belong; what is held stays known. */
+  private writeFlags(): void {
+    const { flags } = this.locals;
+    if (flags.held) flags.write(flags.held, (...fields) => this.setFlags(...fields));
   }
 
   private ripAt(pageOffset: Value): Value {
@@ -134,7 +157,13 @@ class RegionTranslator {
       this.leaveTo(offset);
       return;
     }
-    if (target.order <= from.order) this.goBack(target);
+    const back = target.order <= from.order;
+    const meets = back || target.isMerge || target.isLoop;
+    if (meets && wantsFlags(this.region.blocks.get(offset)!)) {
+      this.writeFlags();
+      this.locals.flags.held = undefined;
+    }
+    if (back) this.goBack(target);
     else if (target.isMerge) this.f.branch(this.labels.get(target)!);
     else this.tree(target);
   }
@@ -151,14 +180,20 @@ class RegionTranslator {
   }
 
   private leaveTo(offset: number): void {
-    this.f.store('i64', this.state, S.RIP, this.ripAt(i64.const(offset)));
-    this.f.branch(this.exit);
+    const { f, locals } = this;
+    if (offset >= 0 && offset <= WayOut.OffsetMask) {
+      locals.leave(this.out, WayOut.Jumped, offset, 0);
+      return;
+    }
+    f.store('i64', this.state, S.RIP, this.ripAt(i64.const(offset)));
+    locals.leave(this.out, WayOut.Jumped | WayOut.RipStored, 0, 0);
   }
 
   private block(node: FlowNode): void {
     const { f, locals } = this;
     const block = this.region.blocks.get(node.offset)!;
     const count = block.instructions.length;
+    if (node.isMerge || node.isLoop) locals.flags.held = undefined;
     f.set(locals.budget, i32.sub(locals.budget.get, i32.const(count)));
     for (let index = 0; index < count; index++) this.instruction(node, block, index);
     const { end } = block;
@@ -169,7 +204,12 @@ class RegionTranslator {
 
   private instruction(node: FlowNode, block: RegionBlock, index: number): void {
     const { f, locals } = this;
-    const { instruction, form, offset } = block.instructions[index]!;
+    const at = block.instructions[index]!;
+    const { instruction, form, offset } = at;
+    if (!runsWhileHeld(at)) {
+      this.writeFlags();
+      locals.flags.held = undefined;
+    }
     const last = index === block.instructions.length - 1;
     const target = last && block.end.kind === 'branch' ? block.end.taken : undefined;
     const stage = new RegionStage(f, this.context.runtime, this.state, this.tlb, {
@@ -177,10 +217,11 @@ class RegionTranslator {
       mode: this.context.mode,
       locals,
       usage: this.usage,
-      flow: { exit: this.exit, leave: this.leave, goTo: (to) => this.goTo(node, to) },
+      flow: { out: this.out, goTo: (to) => this.goTo(node, to) },
       remaining: block.instructions.length - index,
       target,
       entryRecord: this.context.entryRecord,
+      holds: mayHold(at),
     });
     f.scope(() => semantics[form.mnemonic]!(stage));
     // A store that changed this very region: what follows must be decoded again.

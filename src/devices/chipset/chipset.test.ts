@@ -1,6 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Chipset } from './chipset.ts';
-import { EXIT_PORTS, PM_TIMER_PORTS, PM1_CONTROL_PORTS, RESET_VALUE, SLEEP_TYPE_S5 } from './platform.ts';
+import {
+  EXIT_PORTS,
+  GENERATION_EVENT,
+  GPE0_PORTS,
+  PM_TIMER_PORTS,
+  PM1_CONTROL_PORTS,
+  RESET_VALUE,
+  SLEEP_TYPE_S5,
+} from './platform.ts';
 
 const SECOND = 10_000_000;
 const START = Date.UTC(2026, 1, 28, 23, 59, 50);
@@ -79,6 +87,21 @@ describe('chipset', () => {
     expect(events).toEqual(['interrupt 49']);
     expect(chipset.ports.read(0x400, 2)).toBe(0x100);
     chipset.ports.write(0x400, 2, 0x100);
+    chipset.ioapic.endOfInterrupt(0x31);
+    expect(events).toEqual(['interrupt 49']);
+  });
+
+  test('a general-purpose event raises it too, where the guest has enabled that event', () => {
+    const [status, enable] = [GPE0_PORTS.first, GPE0_PORTS.first + 1];
+    unmask(9, 0x8031);
+    chipset.power.raiseGeneralEvent(GENERATION_EVENT);
+    chipset.power.raiseGeneralEvent(3);
+    expect(events).toEqual([]);
+    chipset.ports.write(enable, 1, 1 << GENERATION_EVENT);
+    expect(events).toEqual(['interrupt 49']);
+    expect(chipset.ports.read(status, 2)).toBe(0x109);
+    chipset.ports.write(status, 1, 1 << GENERATION_EVENT);
+    expect([chipset.ports.read(status, 1), chipset.ports.read(enable, 1)]).toEqual([8, 1]);
     chipset.ioapic.endOfInterrupt(0x31);
     expect(events).toEqual(['interrupt 49']);
   });

@@ -21,6 +21,8 @@ export const RTC_CENTURY_INDEX = 0x32;
 export const PM1_EVENT_PORTS: PortRange = { first: 0x400, count: 4 };
 export const PM1_CONTROL_PORTS: PortRange = { first: 0x404, count: 2 };
 export const PM_TIMER_PORTS: PortRange = { first: 0x408, count: 4 };
+/** General-purpose events 0 to 7: a byte of status, a byte that enables. */
+export const GPE0_PORTS: PortRange = { first: 0x420, count: 2 };
 export const PM_TIMER_HZ = 3_579_545;
 /** System control interrupt: level-triggered, active high (the MADT overrides the ISA default). */
 export const SCI_GSI = 9;
@@ -45,4 +47,8 @@ export const VMBUS_MMIO = { first: 0xf800_0000, bytes: 0x06c0_0000 } as const;
 
 /** Below 1 MiB: RAM ends here, and here lie the firmware's tables. */
 export const LOW_MEMORY_END = 0xa_0000;
+/** The 128-bit generation ID of the machine, new in each that goes on from a snapshot; and the event that tells. */
+export const GENERATION_ID_GPA = 0xf_e000;
+export const GENERATION_ID_BYTES = 16;
+export const GENERATION_EVENT = 0;
 export const FIRMWARE_TABLES = { first: 0xe_0000, bytes: 0x2_0000 } as const;

@@ -1,11 +1,13 @@
 /**
- * ACPI fixed hardware (ACPI 6.4 §4.8): PM1a event and control registers and the PM timer. The machine is always
+ * ACPI hardware (ACPI 6.4 §4.8): PM1a event and control registers, the PM timer, and a block of general-purpose
+ * events. The machine is always
  * in ACPI mode (SCI_EN reads 1, there is no SMI command port). Sleeping in state S5 is power-off; the other
  * sleep types aren't offered by the DSDT and do nothing.
  */
 import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import { type InterruptLine, type PortDevice, type TimedDevice, UNITS_PER_SECOND } from './device.ts';
 import {
+  GPE0_PORTS,
   PM_TIMER_HZ,
   PM_TIMER_PORTS,
   PM1_CONTROL_PORTS,
@@ -35,12 +37,14 @@ export interface PowerManagementEffects {
 
 export class PowerManagement implements PortDevice, TimedDevice {
   readonly name = 'power-management';
-  readonly ports = [PM1_EVENT_PORTS, PM1_CONTROL_PORTS, PM_TIMER_PORTS];
+  readonly ports = [PM1_EVENT_PORTS, PM1_CONTROL_PORTS, PM_TIMER_PORTS, GPE0_PORTS];
   readonly width = 4;
   readonly #effects: PowerManagementEffects;
   #status = 0;
   #enable = 0;
   #control = SCI_ENABLED;
+  #generalStatus = 0;
+  #generalEnable = 0;
   /** Half periods of the timer that have been noted in the status. */
   #halvesSeen = 0;
   #sciAsserted = false;
@@ -51,6 +55,7 @@ export class PowerManagement implements PortDevice, TimedDevice {
 
   reset(): void {
     this.#status = this.#enable = 0;
+    this.#generalStatus = this.#generalEnable = 0;
     this.#control = SCI_ENABLED;
     this.#halvesSeen = Math.floor(this.#ticks() / HALF_PERIOD);
     this.#update();
@@ -61,6 +66,8 @@ export class PowerManagement implements PortDevice, TimedDevice {
       status: this.#status,
       enable: this.#enable,
       control: this.#control,
+      generalStatus: this.#generalStatus,
+      generalEnable: this.#generalEnable,
       timer: this.#ticks() % 2 ** 32,
     };
   }
@@ -70,6 +77,8 @@ export class PowerManagement implements PortDevice, TimedDevice {
       status: this.#status,
       enable: this.#enable,
       control: this.#control,
+      generalStatus: this.#generalStatus,
+      generalEnable: this.#generalEnable,
       halvesSeen: this.#halvesSeen,
       sciAsserted: this.#sciAsserted,
     };
@@ -79,12 +88,20 @@ export class PowerManagement implements PortDevice, TimedDevice {
     this.#status = from.integer('status', 0xffff);
     this.#enable = from.integer('enable', 0xffff);
     this.#control = from.integer('control', 0xffff);
+    this.#generalStatus = from.integer('generalStatus', 0xff);
+    this.#generalEnable = from.integer('generalEnable', 0xff);
     this.#halvesSeen = from.time('halvesSeen');
     this.#sciAsserted = from.flag('sciAsserted');
   }
 
   pressPowerButton(): void {
     this.#status |= POWER_BUTTON;
+    this.#update();
+  }
+
+  /** General-purpose event `event` (0 to 7) has happened; the DSDT's \_GPE says what the system does about it. */
+  raiseGeneralEvent(event: number): void {
+    this.#generalStatus |= 1 << event;
     this.#update();
   }
 
@@ -106,6 +123,8 @@ export class PowerManagement implements PortDevice, TimedDevice {
   }
 
   readPort(port: number, size: number): number {
+    if (port >= GPE0_PORTS.first)
+      return part(this.#generalStatus + this.#generalEnable * 0x100, port - GPE0_PORTS.first, size);
     if (port >= PM_TIMER_PORTS.first) return part(this.#ticks() % 2 ** 32, port - PM_TIMER_PORTS.first, size);
     if (port >= PM1_CONTROL_PORTS.first) return part(this.#control, port - PM1_CONTROL_PORTS.first, size);
     this.advance();
@@ -113,6 +132,10 @@ export class PowerManagement implements PortDevice, TimedDevice {
   }
 
   writePort(port: number, size: number, value: number): void {
+    if (port >= GPE0_PORTS.first) {
+      this.#writeGeneralEvents(port - GPE0_PORTS.first, size, value);
+      return;
+    }
     if (port >= PM_TIMER_PORTS.first) return;
     if (port >= PM1_CONTROL_PORTS.first) {
       this.#writeControl(port - PM1_CONTROL_PORTS.first, size, value);
@@ -127,6 +150,14 @@ export class PowerManagement implements PortDevice, TimedDevice {
     this.#update();
   }
 
+  /** A status bit is cleared by writing one. */
+  #writeGeneralEvents(offset: number, size: number, value: number): void {
+    if (offset === 0) this.#generalStatus &= ~(value & 0xff);
+    const events = this.#generalStatus + this.#generalEnable * 0x100;
+    this.#generalEnable = (merge(events, offset, size, value) >>> 8) & 0xff;
+    this.#update();
+  }
+
   #writeControl(offset: number, size: number, value: number): void {
     const written = merge(this.#control, offset, size, value) & 0xffff;
     this.#control = (written & ~SLEEP_ENABLE) | SCI_ENABLED;
@@ -135,7 +166,8 @@ export class PowerManagement implements PortDevice, TimedDevice {
   }
 
   #update(): void {
-    const asserted = (this.#status & this.#enable) !== 0;
+    const general = this.#generalStatus & this.#generalEnable;
+    const asserted = ((this.#status & this.#enable) | general) !== 0;
     if (asserted === this.#sciAsserted) return;
     this.#sciAsserted = asserted;
     this.#effects.sci(asserted);

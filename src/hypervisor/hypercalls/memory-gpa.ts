@@ -9,11 +9,14 @@
 import { HypercallCode } from '../../hvdef/hypercalls.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { GPA_PAGE_LIMIT, MAP_GPA_RIGHTS, rightsAreLegal } from '../../hvdef/types.ts';
-import { SPN_MASK } from '../gpa-map.ts';
+import { type PageList, SPN_MASK } from '../gpa-map.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
 import { childOf, childOrRootSelf, isStatus } from '../hypercall-target.ts';
 import { MappingRun } from '../mapping-run.ts';
 import type { Partition } from '../partition.ts';
+
+/** The elements in turn; reused. */
+const list: PageList = { address: 0, step: 0, count: 0 };
 
 function rightsOf(mapFlags: number): number {
   const legal = (mapFlags & ~MAP_GPA_RIGHTS) === 0 && rightsAreLegal(mapFlags);
@@ -32,8 +35,8 @@ function mapGpaPages(call: HypercallCall): number {
   const run = new MappingRun(target);
   let status: number = HvStatus.SUCCESS;
   while (status === HvStatus.SUCCESS && call.hasRep()) {
-    status = mapPage(call.caller, target, base + call.rep, call.elementNumber(0), rights, run);
-    if (status === HvStatus.SUCCESS) call.repDone();
+    const limit = call.repCount - call.rep;
+    status = mapElements(call, target, base + call.rep, 0, limit, rights, run);
   }
   run.end();
   return status;
@@ -50,36 +53,52 @@ function mapSparseGpaPages(call: HypercallCall): number {
   const run = new MappingRun(target);
   let status: number = HvStatus.SUCCESS;
   while (status === HvStatus.SUCCESS && call.hasRep()) {
-    status = mapPage(call.caller, target, call.elementNumber(0), call.elementNumber(8), rights, run);
-    if (status === HvStatus.SUCCESS) call.repDone();
+    const limit = call.risingElements();
+    status = mapElements(call, target, call.elementNumber(0), 8, limit, rights, run);
   }
   run.end();
   return status;
 }
 
-/** One page of either call. */
-function mapPage(
-  caller: Partition,
+/**
+ * Either call's elements from the one in turn on, at most `limit`, as many as can be done at once: guest page `gpn`
+ * and those behind it, to the caller's pages that field `field` of the elements names. Where not even the first one
+ * can be done, its refusal is the answer.
+ */
+function mapElements(
+  call: HypercallCall,
   target: Partition,
   gpn: number,
-  source: number,
+  field: number,
+  limit: number,
   rights: number,
-  run: MappingRun,
+  trace: MappingRun,
 ): number {
-  if (gpn >= GPA_PAGE_LIMIT || source >= GPA_PAGE_LIMIT) return HvStatus.INVALID_PARAMETER;
-  const mapping = caller.gpaMap.lookup(source);
-  const spn = mapping & SPN_MASK;
+  if (gpn >= GPA_PAGE_LIMIT) return HvStatus.INVALID_PARAMETER;
+  list.address = call.elementAddress + field;
+  list.step = call.definition.inputElement.size;
+  list.count = Math.min(limit, GPA_PAGE_LIMIT - gpn);
+  call.caller.gpaMap.resolve(list);
+  const mapped = list.count === 0 ? 0 : target.gpaMap.map(gpn, list, rights);
+  if (mapped === 0) return refusal(call, target, gpn, call.elementNumber(field));
+  trace.add(gpn, list, mapped, rights);
+  call.repDone(mapped);
+  return HvStatus.SUCCESS;
+}
+
+/** Why page `source` of the caller can't be mapped at page `gpn` of the target. */
+function refusal(call: HypercallCall, target: Partition, gpn: number, source: number): HvStatus {
+  if (source >= GPA_PAGE_LIMIT) return HvStatus.INVALID_PARAMETER;
+  const { spaPages } = call.hypervisor;
+  const mapping = call.caller.gpaMap.lookup(source);
   if (target.isRoot) {
     if (gpn !== source || mapping < 0) return HvStatus.ACCESS_DENIED;
-  } else if (mapping < 0 || inPool(caller, spn)) {
+  } else if (mapping < 0 || spaPages.inPool(mapping & SPN_MASK)) {
     return HvStatus.OPERATION_DENIED;
   }
   const superseded = target.gpaMap.lookup(gpn);
-  if (superseded >= 0 && inPool(target, superseded & SPN_MASK)) return HvStatus.OBJECT_IN_USE;
-
-  const status = target.gpaMap.map(gpn, spn, rights);
-  if (status === HvStatus.SUCCESS) run.add(gpn, spn, rights);
-  return status;
+  if (superseded >= 0 && spaPages.inPool(superseded & SPN_MASK)) return HvStatus.OBJECT_IN_USE;
+  return HvStatus.INSUFFICIENT_MEMORY;
 }
 
 /** §8.3.2 */
@@ -92,25 +111,25 @@ function unmapGpaPages(call: HypercallCall): number {
   const run = new MappingRun(target);
   let status: number = HvStatus.SUCCESS;
   while (status === HvStatus.SUCCESS && call.hasRep()) {
-    status = unmapPage(target, base + call.rep, run);
-    if (status === HvStatus.SUCCESS) call.repDone();
+    status = unmapRun(call, target, base + call.rep, run);
   }
   run.end();
   return status;
 }
 
-function unmapPage(target: Partition, gpn: number, run: MappingRun): number {
+function unmapRun(call: HypercallCall, target: Partition, gpn: number, trace: MappingRun): number {
   if (gpn >= GPA_PAGE_LIMIT) return HvStatus.INVALID_PARAMETER;
-  const mapping = target.gpaMap.lookup(gpn);
-  if (mapping < 0) return HvStatus.SUCCESS;
-  if (inPool(target, mapping & SPN_MASK)) return HvStatus.OBJECT_IN_USE;
-  const status = target.gpaMap.unmap(gpn);
-  if (status === HvStatus.SUCCESS) run.remove(gpn);
-  return status;
-}
-
-function inPool(partition: Partition, spn: number): boolean {
-  return partition.machine.spaPages.poolOwner(spn) !== 0;
+  const limit = trace.isWanted ? 1 : Math.min(call.repCount - call.rep, GPA_PAGE_LIMIT - gpn);
+  if (
+    target.gpaMap.lookup(gpn) >= 0 &&
+    call.hypervisor.spaPages.inPool(target.gpaMap.lookup(gpn) & SPN_MASK)
+  ) {
+    return HvStatus.OBJECT_IN_USE;
+  }
+  trace.remove(gpn);
+  const done = target.gpaMap.unmap(gpn, limit);
+  call.repDone(done);
+  return HvStatus.SUCCESS;
 }
 
 export const memoryGpaHypercalls: readonly HypercallImplementation[] = [

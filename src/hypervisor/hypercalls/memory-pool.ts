@@ -6,16 +6,16 @@
  * - A page that the caller itself maps twice is refused with OPERATION_DENIED like one that another partition
  *   can access: afterwards nobody may reach it.
  * - System physical page 0 ends the pools' free lists, so it can't be deposited: OBJECT_IN_USE.
+ * - Pages that follow one another are checked and taken as a run; the answer is that of page after page.
  * - A child whose page the root can still access (the root sees all RAM unless it gave up its rights) can't
  *   deposit it; the text makes no exception for the root.
  */
 import { HypercallCode } from '../../hvdef/hypercalls.ts';
 import { HvStatus } from '../../hvdef/status.ts';
 import { GPA_PAGE_LIMIT, MAP_GPA_RIGHTS } from '../../hvdef/types.ts';
-import { RIGHTS_SHIFT, SPN_MASK } from '../gpa-map.ts';
+import { GPA_UNMAPPED, RIGHTS_SHIFT, SPN_MASK } from '../gpa-map.ts';
 import type { HypercallCall, HypercallImplementation } from '../hypercall-call.ts';
 import { childOrRootSelf, isStatus } from '../hypercall-target.ts';
-import type { Partition } from '../partition.ts';
 import { placementAt } from './placement.ts';
 
 /** §7.3.1 */
@@ -26,26 +26,19 @@ function depositMemory(call: HypercallCall): number {
 
   while (call.hasRep()) {
     const gpn = call.elementNumber(0);
-    const refusal = checkDeposit(call.caller, gpn);
-    if (refusal !== HvStatus.SUCCESS) return refusal;
-    const spn = call.caller.gpaMap.lookup(gpn) & SPN_MASK;
-    call.caller.gpaMap.setRights(gpn, 0);
-    target.pool.deposit(spn, gpn);
-    call.repDone();
+    const { gpaMap } = call.caller;
+    const mapping = gpn < GPA_PAGE_LIMIT ? gpaMap.lookup(gpn) : GPA_UNMAPPED;
+    if (mapping < 0 || mapping >>> RIGHTS_SHIFT !== MAP_GPA_RIGHTS) return HvStatus.OPERATION_DENIED;
+    const spn = mapping & SPN_MASK;
+    if (spn === 0) return HvStatus.OBJECT_IN_USE;
+    const listed = gpaMap.runLength(gpn, Math.min(call.risingElements(), GPA_PAGE_LIMIT - gpn));
+    const pages = call.hypervisor.spaPages.accessibleOnce(spn, listed);
+    if (pages === 0) return HvStatus.OPERATION_DENIED;
+    gpaMap.setRights(gpn, pages, 0);
+    target.pool.deposit(spn, gpn, pages);
+    call.repDone(pages);
   }
   return HvStatus.SUCCESS;
-}
-
-function checkDeposit(caller: Partition, gpn: number): HvStatus {
-  if (gpn >= GPA_PAGE_LIMIT) return HvStatus.OPERATION_DENIED;
-  const mapping = caller.gpaMap.lookup(gpn);
-  if (mapping < 0 || mapping >>> RIGHTS_SHIFT !== MAP_GPA_RIGHTS) return HvStatus.OPERATION_DENIED;
-  const spn = mapping & SPN_MASK;
-  const pages = caller.machine.spaPages;
-  if (spn === 0) return HvStatus.OBJECT_IN_USE;
-  if (pages.poolOwner(spn) !== 0) return HvStatus.OPERATION_DENIED;
-  const mappings = pages.accessibleMappings(spn) + (pages.rootRights(spn) === 0 ? 0 : 1);
-  return mappings === 1 ? HvStatus.SUCCESS : HvStatus.OPERATION_DENIED;
 }
 
 /** §7.3.2 */
@@ -58,7 +51,7 @@ function withdrawMemory(call: HypercallCall): number {
   while (call.hasRep()) {
     const gpn = target.pool.withdraw(placement);
     if (gpn < 0) return HvStatus.NO_RESOURCES;
-    call.caller.gpaMap.setRights(gpn, MAP_GPA_RIGHTS);
+    call.caller.gpaMap.setRights(gpn, 1, MAP_GPA_RIGHTS);
     call.putElementU64(0, gpn);
     call.repDone();
   }

@@ -143,6 +143,24 @@ describe('HvMapGpaPages', () => {
     }
   });
 
+  test('does what stands before a page that it refuses, wherever that is in the list, and counts it', () => {
+    const pair = new Pair();
+    const list = [70n, 71n, 90n, 40n, 72n];
+    const result = pair.fixture.call(HypercallCode.MapGpaPages, [pair.id, 8n, RWX, ...list], { reps: 5 });
+    expect(result).toMatchObject({ status: HvStatus.OPERATION_DENIED, reps: 3 });
+    expect([8, 9, 10, 11].map((gpn) => lookup(pair.child, gpn)?.spn)).toEqual([70, 71, 90, undefined]);
+    const { spaPages } = pair.fixture.hypervisor;
+    expect([70, 71, 90, 40, 72].map((spn) => spaPages.accessibleMappings(spn))).toEqual([1, 1, 1, 0, 0]);
+  });
+
+  test('a page that is listed again is counted again, and a superseded one no more', () => {
+    const pair = new Pair();
+    expect(pair.map(8n, RWX, [70n, 70n, 70n])).toBe(HvStatus.SUCCESS);
+    expect(pair.map(9n, 0n, [71n])).toBe(HvStatus.SUCCESS);
+    const { spaPages } = pair.fixture.hypervisor;
+    expect([70, 71].map((spn) => spaPages.accessibleMappings(spn))).toEqual([2, 0]);
+  });
+
   test("draws tables from the target's pool, and says so when it is empty", () => {
     const pair = new Pair();
     pair.withdraw(pair.id, 4);

@@ -38,7 +38,7 @@ function setup() {
   const { hypervisor, root } = fixture;
   let page = 64;
   const give = (partition: Partition, pages: number) => {
-    for (let count = 0; count < pages; count++, page++) partition.pool.deposit(page, page);
+    for (let count = 0; count < pages; count++, page++) partition.pool.deposit(page, page, 1);
   };
   const child = hypervisor.addPartition(root);
   child.state = 'active';

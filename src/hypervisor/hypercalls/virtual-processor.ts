@@ -1,5 +1,9 @@
 /**
  * HvCreateVp and HvDeleteVp (TLFS 2.0a §10.4.1, §10.4.2); HvCallStartVirtualProcessor (current TLFS).
+ *
+ * Whose pool a virtual processor's pages come from: the target's. §7.1.1 names HvCreateVp as its example of a call that
+ * draws on behalf of another partition, and §10.4.1's status table speaks of "the memory pool of the specified
+ * partition"; only its paragraph on proximity domains says "the caller's pool", taken as a slip.
  */
 import { Segment } from '../../cpu/processor.ts';
 import { PartitionProperty } from '../../hvdef/partition-property.ts';

@@ -27,6 +27,7 @@ const MSRS = [
   'PAT',
   'TSC_AUX',
   'TSC_ADJUST',
+  'SPEC_CTRL',
 ] as const satisfies readonly (keyof typeof MSR)[];
 
 export function saveProcessor(processor: Processor, memory: PhysicalMemory): StateRecord {

@@ -6,6 +6,7 @@
  * The body is one value: a tag byte, then its data, all little-endian. A record is a count and as many names and
  * values; a list a count and values. Decoding trusts nothing: lengths, depth and duplicate names are checked.
  */
+import { crc32 } from 'node:zlib';
 import type { StateRecord, StateValue } from './state-value.ts';
 
 /** "PHS1" */
@@ -207,16 +208,4 @@ class Parser {
     this.#at += count;
     return bytes;
   }
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let value = byte;
-  for (let bit = 0; bit < 8; bit++) value = (value & 1) !== 0 ? (value >>> 1) ^ 0xedb8_8320 : value >>> 1;
-  return value;
-});
-
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffff_ffff;
-  for (const byte of bytes) crc = (crc >>> 8) ^ CRC_TABLE[(crc ^ byte) & 0xff];
-  return (crc ^ 0xffff_ffff) >>> 0;
 }

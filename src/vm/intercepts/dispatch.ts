@@ -18,8 +18,8 @@ import type { GuestMemory } from '../guest-memory.ts';
 import type { ChildPartition } from '../parent/child-partition.ts';
 import type { MessagePump } from '../parent/message-pump.ts';
 import { crashText } from './crash-report.ts';
+import { InstructionCompletion } from './instruction-completion.ts';
 import { raise, Vector, vpIndexOf } from './intercepted-instruction.ts';
-import { handleMemoryIntercept } from './memory.ts';
 import { handlePortIntercept } from './port.ts';
 
 const CRASH_NOTIFY = 1 << 31;
@@ -36,12 +36,13 @@ export interface InterceptContext {
 
 export function handleIntercepts(pump: MessagePump, context: InterceptContext): void {
   const { partition, chipset } = context;
+  const completion = new InstructionCompletion(partition, chipset.mmio, chipset.ports);
   const memoryAccess = (message: DataView) => {
-    const problem = handleMemoryIntercept(message, partition, chipset.mmio);
+    const problem = completion.memoryIntercept(message);
     if (problem !== undefined) context.crash(`${problem} (${place(message)})`);
   };
   pump.handle(MessageType.X64IoPortIntercept, (message) =>
-    handlePortIntercept(message, partition, chipset.ports),
+    handlePortIntercept(message, partition, chipset.ports, completion),
   );
   pump.handle(MessageType.UnmappedGpa, memoryAccess);
   pump.handle(MessageType.GpaIntercept, memoryAccess);

@@ -15,13 +15,7 @@ const CS_DEFAULT_32 = 1 << 14;
 /** DR6 with BS alone: the breakpoint bits of an earlier exception go, as they may. */
 const DR6_SINGLE_STEP = 0xffff4ff0;
 
-export const Vector = {
-  Debug: 1,
-  InvalidOpcode: 6,
-  StackFault: 12,
-  GeneralProtection: 13,
-  PageFault: 14,
-} as const;
+export const Vector = { Debug: 1, InvalidOpcode: 6, GeneralProtection: 13 } as const;
 
 export function vpIndexOf(message: DataView): number {
   return message.getUint32(InterceptHeader.VpIndex, true);
@@ -44,10 +38,18 @@ export function nextRip(message: DataView, length: number): bigint {
   return BigInt.asUintN(codeSizeOf(message), rip);
 }
 
-/** The instruction is done; `batch` already has what it changed. Under RFLAGS.TF a debug trap follows it. */
+/** The instruction is done; `batch` already has what it changed. */
 export function complete(batch: RegisterBatch, message: DataView, length: number): void {
-  batch.put(RegisterName.Rip, nextRip(message, length));
-  if ((message.getUint32(InterceptHeader.Rflags, true) & FLAG.TF) === 0) batch.resume().commit();
+  completeBatch(batch.put(RegisterName.Rip, nextRip(message, length)), message, false);
+}
+
+/**
+ * As `complete`, with RIP in the batch where it moves. Under RFLAGS.TF a debug trap follows the instruction, unless
+ * it holds traps off (`shadow`: it loaded SS).
+ */
+export function completeBatch(batch: RegisterBatch, message: DataView, shadow: boolean): void {
+  const isTraced = (message.getUint32(InterceptHeader.Rflags, true) & FLAG.TF) !== 0;
+  if (!isTraced || shadow) batch.resume().commit();
   else raise(batch.putNumber(RegisterName.Dr6, DR6_SINGLE_STEP), Vector.Debug);
 }
 

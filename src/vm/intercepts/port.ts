@@ -1,16 +1,23 @@
-/** IN and OUT on a chipset port (TLFS 2.0a §16.5.3): the device answers, the instruction is completed. */
-import type { PortMap } from '../../devices/chipset/port-map.ts';
+/**
+ * IN and OUT on a chipset port (TLFS 2.0a §16.5.3): the message says all about the plain ones, so the device answers
+ * and RIP moves on; INS and OUTS are executed (instruction-completion.ts).
+ */
 import { InterceptAccessMask } from '../../hvdef/intercepts.ts';
 import { InterceptHeader, IoPortAccessInfo, IoPortMessage } from '../../hvdef/messages.ts';
 import { RegisterName } from '../../hvdef/registers.ts';
 import type { ChildPartition } from '../parent/child-partition.ts';
+import type { InstructionCompletion, PortBus } from './instruction-completion.ts';
 import { complete, merged, vpIndexOf } from './intercepted-instruction.ts';
-import { handleStringPort } from './string-port.ts';
 
-export function handlePortIntercept(message: DataView, partition: ChildPartition, ports: PortMap): void {
+export function handlePortIntercept(
+  message: DataView,
+  partition: ChildPartition,
+  ports: PortBus,
+  completion: InstructionCompletion,
+): void {
   const info = message.getUint8(IoPortMessage.AccessInfo);
   if ((info & IoPortAccessInfo.StringOp) !== 0) {
-    handleStringPort(message, partition, ports);
+    completion.stringPortIntercept(message);
     return;
   }
   const port = message.getUint16(IoPortMessage.PortNumber, true);

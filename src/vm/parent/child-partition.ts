@@ -99,9 +99,15 @@ export class ChildPartition {
 
   /** Maps `pages` of the root from `sourceGpn` at `targetGpn`, with HV_MAP_GPA_FLAGS `rights`. */
   mapPages(targetGpn: number, sourceGpn: number, pages: number, rights: number): void {
-    this.#repeat('MapGpaPages', targetGpn, pages, { MapFlags: rights }, (offset, done) =>
-      this.#page.input.setBigUint64(offset, BigInt(sourceGpn + done), true),
-    );
+    const { buffer, byteOffset } = this.#page.input;
+    this.#repeat('MapGpaPages', targetGpn, pages, { MapFlags: rights }, (offset, count, done) => {
+      const words = new Uint32Array(buffer, byteOffset + offset, count * 2);
+      // Pages of the root are below 2^32.
+      for (let element = 0; element < count; element++) {
+        words[element * 2] = sourceGpn + done + element;
+        words[element * 2 + 1] = 0;
+      }
+    });
   }
 
   unmapPages(targetGpn: number, pages: number): void {
@@ -240,13 +246,16 @@ export class ChildPartition {
     withDeposits(this.#page, this.#memory, this.id, name, values);
   }
 
-  /** A rep call on consecutive guest pages, in lists of a page each, with deposits where memory is asked for. */
+  /**
+   * A rep call on consecutive guest pages, in lists of a page each, with deposits where memory is asked for. `list`
+   * writes `count` elements at byte `offset` of the input page; `done` are behind it.
+   */
   #repeat(
     name: 'MapGpaPages' | 'UnmapGpaPages',
     targetGpn: number,
     pages: number,
     values: FieldValues,
-    element: ((offset: number, done: number) => void) | undefined,
+    list: ((offset: number, count: number, done: number) => void) | undefined,
   ): void {
     let done = 0;
     let deposits = 0;
@@ -254,7 +263,7 @@ export class ChildPartition {
       const target = { ...values, TargetPartitionId: this.id, TargetGpaBase: targetGpn + done };
       const header = this.#page.header(name, target);
       const count = Math.min(pages - done, Math.floor((PAGE_BYTES - header) / 8));
-      if (element !== undefined) for (let i = 0; i < count; i++) element(header + i * 8, done + i);
+      list?.(header, count, done);
       const { status, repsCompleted } = this.#page.invoke(HypercallCode[name], count, 0);
       done += status === HvStatus.SUCCESS ? count : repsCompleted;
       if (status === HvStatus.SUCCESS) continue;

@@ -26,6 +26,8 @@ export class MessagePump {
   readonly #bytes = new Uint8Array(MESSAGE_SIZE);
   readonly #message = new DataView(this.#bytes.buffer);
   readonly #fallback: MessageHandler;
+  /** Stands between messages and their handlers while somebody wants to: a debugger. */
+  around: ((message: DataView, handle: MessageHandler) => void) | undefined;
 
   /** `fallback` gets the types that nobody handles. */
   constructor(surface: ParentSurface, memory: RootMemory, fallback: MessageHandler) {
@@ -56,7 +58,9 @@ export class MessagePump {
       view.setUint32(slot + MessageHeader.Type, MessageType.None, true);
       const more = bytes[slot + MessageHeader.Flags] & MessageFlag.Pending;
       if (more !== 0) this.#write(SyntheticMsr.Eom, 0n);
-      (this.#handlers.get(type) ?? this.#fallback)(this.#message);
+      const handler = this.#handlers.get(type) ?? this.#fallback;
+      if (this.around === undefined) handler(this.#message);
+      else this.around(this.#message, handler);
     }
   }
 

@@ -94,6 +94,27 @@ export class RegisterBatch {
     return names.map((_, index) => this.#page.output.getBigUint64(index * VALUE_BYTES, true));
   }
 
+  /** Both halves of registers, low before high, in the order of `names`. */
+  readAllWide(vpIndex: number, names: readonly number[]): BigUint64Array {
+    this.read(vpIndex, names);
+    const { output } = this.#page;
+    return BigUint64Array.from({ length: 2 * names.length }, (_, half) =>
+      output.getBigUint64(half * 8, true),
+    );
+  }
+
+  /** Whole values of registers, by name. */
+  readAll(vpIndex: number, names: readonly number[]): Map<number, bigint> {
+    const { output } = this.#page;
+    const low = this.read(vpIndex, names);
+    return new Map(
+      names.map((name, index) => [
+        name,
+        low[index] | (output.getBigUint64(index * VALUE_BYTES + 8, true) << 64n),
+      ]),
+    );
+  }
+
   /** Both halves of one register. */
   readWide(vpIndex: number, name: number): [low: bigint, high: bigint] {
     const [low] = this.read(vpIndex, [name]);

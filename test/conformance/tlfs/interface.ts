@@ -8,6 +8,7 @@ import { RegisterName as R } from '../../../src/hvdef/registers.ts';
 import { HvStatus, statusName } from '../../../src/hvdef/status.ts';
 import { GPA_PAGE_LIMIT } from '../../../src/hvdef/types.ts';
 import { type Answer, must, PAGE, pageList } from './fed-guest.ts';
+import { hypercallIn, MODES } from './hypercall-mode.ts';
 import type { Scene } from './scene.ts';
 
 export interface InterfaceClaim {
@@ -187,6 +188,17 @@ export const INTERFACE_CLAIMS: readonly InterfaceClaim[] = [
         : `result ${child.result}`;
     },
   },
+  ...MODES.map(([mode, expected]) => ({
+    section: '4.5',
+    claim:
+      expected === 'undefined'
+        ? `a hypercall in ${mode} raises #UD`
+        : `the same instruction at ${mode} is a hypercall`,
+    check: (s: Scene) => {
+      const found = hypercallIn(s, mode);
+      return found === expected ? undefined : `it ended with ${found}`;
+    },
+  })),
   {
     section: '18.5.1',
     claim: 'HvNotifyLongSpinWait is advice and always succeeds',

@@ -20,6 +20,7 @@ const Op = {
   DualNamePrefix: 0x2e,
   MultiNamePrefix: 0x2f,
   ExtendedPrefix: 0x5b,
+  Notify: 0x86,
   Return: 0xa4,
 } as const;
 const EXTENDED_DEVICE = 0x82;
@@ -92,6 +93,13 @@ export const method = (path: string, ...terms: Aml[]): Aml => [
   ...withPackageLength([...nameString(path), 0, ...terms.flat()]),
 ];
 export const returnOf = (value: Aml): Aml => [Op.Return, ...value];
+
+/** Tells the operating system of something at a device (§5.6.6). */
+export const notify = (path: string, value: number): Aml => [
+  Op.Notify,
+  ...nameString(path),
+  ...integer(value),
+];
 
 /** Resource descriptors (§6.4). */
 export const resource = {

@@ -8,6 +8,7 @@
  */
 import {
   FIRMWARE_TABLES,
+  GPE0_PORTS,
   IOAPIC_ADDRESS,
   IOAPIC_ID,
   LOCAL_APIC_ADDRESS,
@@ -151,9 +152,11 @@ function fixedDescription(facs: number, dsdt: number): Uint8Array {
   dword(56, PM1_EVENT_PORTS.first);
   dword(64, PM1_CONTROL_PORTS.first);
   dword(76, PM_TIMER_PORTS.first);
+  dword(80, GPE0_PORTS.first);
   byte(88, PM1_EVENT_PORTS.count);
   byte(89, PM1_CONTROL_PORTS.count);
   byte(91, PM_TIMER_PORTS.count);
+  byte(92, GPE0_PORTS.count);
   word(96, 101); // C2 latency above 100 µs: there is no C2
   word(98, 1001); // nor C3
   byte(108, RTC_CENTURY_INDEX);
@@ -176,6 +179,7 @@ function fixedDescription(facs: number, dsdt: number): Uint8Array {
   address(148, PM1_EVENT_PORTS, 2);
   address(172, PM1_CONTROL_PORTS, 2);
   address(208, PM_TIMER_PORTS, 3);
+  address(220, GPE0_PORTS, 1);
   return table('FACP', 6, body);
 }
 
