@@ -66,6 +66,8 @@ export class BlockDecoder implements CodeHolder {
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
   onRegionDropped: ((tableSlot: number, spn: number) => void) | undefined;
+  /** What was decoded, and forgotten again: pages that lost code to a store, and all code at once. */
+  readonly statistics = { blocks: 0, instructions: 0, milliseconds: 0, pagesWritten: 0, flushes: 0 };
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 
@@ -86,6 +88,7 @@ export class BlockDecoder implements CodeHolder {
     // Marks in the code map stay: another processor may hold code of the page. The next store clears them.
     this.pages.clear();
     this.onFlush?.();
+    this.statistics.flushes++;
     this.cursor = this.area + AREA_RECORDS;
   }
 
@@ -96,6 +99,7 @@ export class BlockDecoder implements CodeHolder {
     const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
     if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
     const first = this.cursor;
+    const started = performance.now();
     this.branches.length = 0;
     const end = this.fill(spa, mode, secondPage);
     if (end < 0) {
@@ -109,6 +113,9 @@ export class BlockDecoder implements CodeHolder {
     });
     this.noteBranches(spa);
     if (end > 4096) this.noteSecondPage(spa, mode, first, end - 4096);
+    this.statistics.blocks++;
+    this.statistics.instructions += (this.cursor - first) >> R.RECORD_SHIFT;
+    this.statistics.milliseconds += performance.now() - started;
     return first;
   }
 
@@ -399,6 +406,7 @@ export class BlockDecoder implements CodeHolder {
     if (!page) return false;
     if (!page.touches(offset, offset + size)) return true;
     const { view } = this;
+    this.statistics.pagesWritten++;
     for (const block of page.drop(view, offset, offset + size)) {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);

@@ -26,6 +26,7 @@ import { Operation } from './microcode/operations.ts';
 import { Mode } from './mode.ts';
 import { EXIT_MARK, NO_ADDRESS, tlbEntry } from './paging.ts';
 import { Access, Attention, Exit } from './processor.ts';
+import { Counter, count } from './profile.ts';
 import {
   Handler,
   RECORD_DISPLACEMENT,
@@ -364,7 +365,11 @@ class InterpreterBuilder {
     const { f } = this;
     this.charge(0);
     const slot = i32.wrap(loads.i64(this.record.get, RECORD_IMMEDIATE));
+    const before = f.let(this.field('i32', S.BUDGET));
     const status = f.let(f.callIndirect(this.regionSignature, 'i32', slot, this.state, this.tlb.get));
+    const done = i64.extendU(i32.sub(before, this.field('i32', S.BUDGET)));
+    count(f, this.state, Counter.InRegions, done);
+    count(f, this.state, Counter.RegionEntries, i64.const(1));
     f.set(this.linkFrom, i32.const(0));
     f.branchIf(labels.lookup, i32.ne(status, i32.const(Status.Leave)));
     f.branch(labels.fault);

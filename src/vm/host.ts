@@ -3,6 +3,7 @@
  * under a VM (system physical memory, hypervisor, processors, scheduler) and hands the virtualization stack
  * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
  */
+import { addProfile, emptyProfile, type ProcessorProfile } from '../cpu/profile.ts';
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
 import { DebugTransport } from '../hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
@@ -14,6 +15,8 @@ import { addHypercalls, type HypercallCounts } from './hypercall-counts.ts';
 import { inspectHypervisor } from './inspection.ts';
 import { planDomains } from './numa.ts';
 import { processorFactory, reservedBytesFor, tellingFirst } from './processors.ts';
+
+export type { ProcessorProfile };
 
 /** A guest's debug connection: the user's end of it. */
 export { DebugTransport as DebugConnection };
@@ -30,6 +33,7 @@ export interface HostStatistics {
   exits: Record<string, number>;
   /** What guests called. */
   hypercalls: HypercallCounts;
+  profile: ProcessorProfile;
 }
 
 export interface Host {
@@ -103,13 +107,20 @@ export function createHost(options: HostOptions): Host {
 }
 
 function statisticsOf(processors: readonly VirtualProcessor[]): HostStatistics {
-  const total: HostStatistics = { instructions: 0, exits: {}, hypercalls: {} };
+  const total: HostStatistics = {
+    instructions: 0,
+    exits: {},
+    hypercalls: {},
+    profile: emptyProfile(),
+  };
   for (const { processor, counters } of processors) {
     total.instructions += processor.instructionsRetired;
     for (const [name, count] of Object.entries(counters.exitsByName())) {
       total.exits[name] = (total.exits[name] ?? 0) + count;
     }
     addHypercalls(total.hypercalls, counters.hypercalls);
+    const profile = processor.profile?.();
+    if (profile !== undefined) addProfile(total.profile, profile);
   }
   return total;
 }

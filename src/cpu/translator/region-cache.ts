@@ -51,6 +51,8 @@ export interface RegionStatistics {
   regions: number;
   instructions: number;
   milliseconds: number;
+  /** Lost to stores. */
+  regionsDropped: number;
 }
 
 /** Code that is to be translated. */
@@ -63,7 +65,7 @@ interface Entry {
 }
 
 export class RegionCache {
-  readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0 };
+  readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0, regionsDropped: 0 };
   private readonly memory: PhysicalMemory;
   private readonly decoder: BlockDecoder;
   private readonly imports: WebAssembly.Imports;
@@ -237,6 +239,7 @@ export class RegionCache {
   private dropped(slot: number, spn: number): void {
     this.table.set(slot, null);
     this.freeSlots.push(slot - FIRST_REGION_SLOT);
+    this.statistics.regionsDropped++;
     if (this.losses.size > MOST_REMEMBERED) this.losses.clear();
     this.losses.set(spn, (this.losses.get(spn) ?? 0) + 1);
   }
