@@ -402,6 +402,33 @@ class InterpreterBuilder {
   }
 }
 
+/**
+ * (state, tlb) → status: where a region goes when control leaves it. The region at RIP goes on at once, by a tail
+ * call; for anything else (no region there, something to look at first) the interpreter looks RIP up.
+ */
+function defineProceed(m: ModuleBuilder, regionSignature: number): FunctionRef {
+  return m.function('proceed', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
+    const [state, tlb] = f.params.map((p) => p.get) as [Value, Value];
+    const field = (kind: keyof typeof loads, offset: number): Value => loads[kind](state, offset);
+    const lookUp = (condition: Value): void =>
+      f.if(condition, () => f.return(i32.const(Status.Jumped)), undefined, 'unlikely');
+    const mode = f.let(field('i32', S.MODE));
+    const single = i32.and(mode, i32.const(Mode.Shadow | Mode.Trap));
+    lookUp(i32.or(i32.leS(field('i32', S.BUDGET), i32.const(0)), i32.or(field('i32', S.ATTENTION), single)));
+    const rip = f.let(field('i64', S.RIP));
+    const linear = f.let(i64.add(rip, field('i64', S.CODE_BASE)));
+    const entry = f.let(tlbEntry(f, tlb, linear));
+    lookUp(i64.ne(loads.i64(entry, TLB_EXECUTE), i64.and(linear, i64.const(-4096n))));
+    const host = f.let(i32.add(i32.wrap(linear), loads.i32(entry, TLB_ADDEND)));
+    const slot = f.let(i32.add(field('i32', S.BLOCK_TABLE_BASE), blockSlotValue(host, mode)));
+    lookUp(i32.or(i32.xor(loads.i32(slot), host), i32.xor(loads.i32(slot, 4), mode)));
+    const record = f.let(loads.i32(slot, 8));
+    lookUp(i32.ne(loads.i32_16u(record, RECORD_HANDLER), i32.const(Handler.Region)));
+    f.store('i64', state, S.RIP_PAGE, i64.sub(rip, i64.and(linear, i64.const(4095))));
+    f.returnCallIndirect(regionSignature, loads.i32(record, RECORD_IMMEDIATE), state, tlb);
+  });
+}
+
 function defineCold(m: ModuleBuilder, runtime: Runtime, form: Form): FunctionRef {
   return m.function(form.key, { params: ['i32', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, record, tlb] = f.params.map((p) => p.get) as [Value, Value, Value];
@@ -428,8 +455,9 @@ export function buildInterpreter(): Uint8Array {
   const run = m.function('run', { params: ['i32'], results: ['i32'] }, (f) =>
     new InterpreterBuilder(f, runtime, coldSignature, regionSignature).build(),
   );
+  const proceed = defineProceed(m, regionSignature);
   const { imports: _, ...shared } = runtime;
   const deliverLong = defineLongModeDelivery(m, runtime.prepare, runtime.commit);
-  for (const fn of [run, deliverLong, ...Object.values(shared)]) m.export(fn);
+  for (const fn of [run, proceed, deliverLong, ...Object.values(shared)]) m.export(fn);
   return m.finish();
 }

@@ -9,13 +9,14 @@
  * doubles the samples that its next one needs. When all slots are taken, all decoded and translated code is
  * forgotten and what is hot comes back by itself.
  */
+import type { FunctionRef } from '../../support/wasm/function-builder.ts';
 import { ModuleBuilder } from '../../support/wasm/module-builder.ts';
 import type { BlockDecoder } from '../block-decoder.ts';
 import type { CodeSize } from '../instructions/instruction.ts';
 import { FIRST_REGION_SLOT, REGION_SLOTS } from '../interpreter.ts';
 import { Mode } from '../mode.ts';
 import type { PhysicalMemory } from '../processor.ts';
-import { importRuntime, type Runtime } from '../runtime.ts';
+import { importProceed, importRuntime, type Runtime } from '../runtime.ts';
 import { findRegion, type Region } from './region.ts';
 import { translateRegion } from './translate.ts';
 
@@ -184,11 +185,12 @@ export class RegionCache {
     const started = performance.now();
     const m = new ModuleBuilder();
     const runtime = importRuntime(m);
+    const proceed = importProceed(m);
     const made: (Entry & { region: Region })[] = [];
     for (const entry of entries) {
       if (!this.canEnter(entry.record, entry.mode) || made.some((other) => other.record === entry.record))
         continue;
-      const region = this.defineRegion(m, runtime, entry, shortest, `region${made.length}`);
+      const region = this.defineRegion(m, { runtime, proceed }, entry, shortest, `region${made.length}`);
       if (region) made.push({ ...entry, region });
       else this.refuse(entry.record);
     }
@@ -208,7 +210,7 @@ export class RegionCache {
 
   private defineRegion(
     m: ModuleBuilder,
-    runtime: Runtime,
+    calls: { runtime: Runtime; proceed: FunctionRef },
     { spa, mode, record, isKnown }: Entry,
     shortest: number,
     name: string,
@@ -217,7 +219,7 @@ export class RegionCache {
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
     const region = findRegion(this.memory.bytes, page, spa - page, code, mode, isKnown);
     if (!region || region.instructionCount < shortest) return undefined;
-    const ref = translateRegion(m, name, region, { runtime, mode, entryRecord: record });
+    const ref = translateRegion(m, name, region, { ...calls, mode, entryRecord: record });
     if (!ref) return undefined;
     m.export(ref);
     return region;

@@ -1,7 +1,7 @@
 /** Generates the WebAssembly function of a region: structured control flow over its blocks. */
 import type { FunctionBuilder, FunctionRef, Label } from '../../support/wasm/function-builder.ts';
 import type { ModuleBuilder } from '../../support/wasm/module-builder.ts';
-import { i32, i64, loads, select, type Value } from '../../support/wasm/values.ts';
+import { i32, i64, loads, type Value } from '../../support/wasm/values.ts';
 import { Mode } from '../mode.ts';
 import type { Runtime } from '../runtime.ts';
 import { semantics } from '../semantics/index.ts';
@@ -15,6 +15,8 @@ import { RegionLocals, RegionStage, type Usage, WayOut } from './region-stage.ts
 /** What a region is translated for. */
 export interface TranslationContext {
   runtime: Runtime;
+  /** Where control goes that leaves the region (interpreter.ts). */
+  proceed: FunctionRef;
   mode: number;
   /** Address of the record that enters the region; its handler changes when the code does. */
   entryRecord: number;
@@ -95,8 +97,8 @@ class RegionTranslator {
     const unexecuted = part(WayOut.UnexecutedShift, WayOut.UnexecutedMask);
     f.store('i32', state, S.BUDGET, i32.add(locals.budget.get, unexecuted));
     const jumped = i32.and(way, i32.const(WayOut.Jumped));
-    f.return(select(jumped, i32.const(Status.Jumped), i32.const(Status.Leave)));
-    f.unreachable();
+    f.if(jumped, () => f.returnCall(this.context.proceed, state, this.tlb), undefined, 'likely');
+    f.emit(i32.const(Status.Leave));
   }
 
   private setFlags(result: Value, auxiliary: Value): void {
