@@ -6,7 +6,7 @@
  */
 
 import { VECTOR } from '../x86/exceptions.ts';
-import { CodePage } from './code-page.ts';
+import { CodePage, type CodeSpan } from './code-page.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
 import { allForms, type Form, formOf } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
@@ -325,20 +325,21 @@ export class BlockDecoder implements CodeHolder {
     return this.view.getUint16(record + R.RECORD_HANDLER, true) === R.Handler.Region;
   }
 
-  /** Makes `record` enter the region in table slot `tableSlot`; stores to any of its code make it stale. */
+  /** Makes `record` enter the region in table slot `tableSlot`; stores to any of its code, by page, make it stale. */
   enterRegion(
     record: number,
     spa: number,
     mode: number,
     tableSlot: number,
-    extents: readonly { from: number; to: number }[],
+    code: ReadonlyMap<number, readonly CodeSpan[]>,
   ): void {
     const { view } = this;
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    const spans = extents.map(({ from, to }) => ({ from, to: Math.min(to, 4096) }));
-    this.noteCodePage(Math.floor(spa / 4096)).add({ slot, mode, record, count: 1, region: tableSlot, spans });
+    const region = { tableSlot, dropped: false };
+    for (const [spn, spans] of code)
+      this.noteCodePage(spn).add({ slot, mode, record, count: 1, region, spans });
   }
 
   // Bookkeeping
@@ -352,7 +353,7 @@ export class BlockDecoder implements CodeHolder {
     const slot = this.fillSlot(spa, mode, record);
     const from = spa % 4096;
     const page = this.noteCodePage(Math.floor(spa / 4096));
-    page.add({ slot, mode, record, count, region: -1, spans: [{ from, to }] });
+    page.add({ slot, mode, record, count, region: undefined, spans: [{ from, to }] });
     page.begins(from, mode, record);
   }
 
@@ -374,7 +375,7 @@ export class BlockDecoder implements CodeHolder {
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
     const spn = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    this.noteCodePage(spn).add({ slot, mode, record, count, region: -1, spans: [{ from: 0, to }] });
+    this.noteCodePage(spn).add({ slot, mode, record, count, region: undefined, spans: [{ from: 0, to }] });
   }
 
   /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
@@ -411,7 +412,9 @@ export class BlockDecoder implements CodeHolder {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
-      if (block.region >= 0) this.onRegionDropped?.(block.region, spn);
+      if (!block.region || block.region.dropped) continue;
+      block.region.dropped = true;
+      this.onRegionDropped?.(block.region.tableSlot, spn);
     }
     if (!page.isEmpty) return true;
     this.pages.delete(spn);

@@ -32,7 +32,7 @@ import { ProcessorRegisters } from './processor-registers.ts';
 import { COUNTER_BYTES, Counter, emptyProfile, type ProcessorProfile } from './profile.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
-import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
+import { type ExecutablePage, HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
 
 /** By number. */
 const OPERATION_NAMES: readonly string[] = (() => {
@@ -141,14 +141,23 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
       },
       readTsc: () => this.host.readTsc(),
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
-      blockIsHot: (spa: number) => this.regions?.blockIsHot(spa >>> 0, this.state.get32(S.MODE)),
+      blockIsHot: (spa: number) => this.regions?.blockIsHot(this.placeOf(spa >>> 0)),
       deliverFault: () => this.deliverFault(),
     };
     const instance = new WebAssembly.Instance(interpreterModule(), { host });
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;
-    this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter, regionSlots);
+    const executablePage: ExecutablePage = (linear, user) => this.tlb.executable(linear, user);
+    this.regions = new RegionCache(
+      this.memory,
+      this.decoder,
+      imports,
+      table,
+      executablePage,
+      hotAfter,
+      regionSlots,
+    );
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();
@@ -195,8 +204,14 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
     const { state } = this;
     const linear = state.linearRip;
     const spa = this.tlb.executable(linear, state.cpl === 3);
-    if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
+    if (spa >= 0) this.regions?.sample(this.placeOf(spa));
     this.regions?.translateWanted();
+  }
+
+  /** RIP, which is at host address `spa`, for the translator. */
+  private placeOf(spa: number): { spa: number; linear: bigint; mode: number } {
+    const { state } = this;
+    return { spa, linear: state.linearRip & ~0xfffn, mode: state.get32(S.MODE) };
   }
 
   private decodeBlock(spa: number): number {
@@ -209,7 +224,7 @@ class WasmProcessor extends ProcessorRegisters implements Processor {
       const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
       return host === undefined ? -1 : Math.floor(host / 4096);
     });
-    if (this.translate === 'always' && record !== 0) this.regions?.translateNow(spa, mode, record);
+    if (this.translate === 'always' && record !== 0) this.regions?.translateNow(this.placeOf(spa), record);
     return record;
   }
 

@@ -51,6 +51,7 @@ class Scene {
       this.decoder,
       all,
       this.table,
+      () => -1,
       { stretch: 1, samples: 1, entries: 1, doublings: 10, batch: 1, longestWait: 1 },
       SLOTS,
     );
@@ -64,7 +65,7 @@ class Scene {
   }
   /** The end of a stretch at `spa`. */
   sample(spa: number, mode: number): void {
-    this.cache.sample(spa, mode);
+    this.cache.sample({ spa, linear: 0n, mode });
     this.cache.translateWanted();
   }
   get slots(): boolean[] {
@@ -124,7 +125,7 @@ describe('the region cache', () => {
     const chain = Array.from({ length: 40 }, () => [0x74, 0x00]).flat();
     scene.memory.bytes.set([...chain, 0xc3], 0x3000);
     const record = scene.decoder.decode(0x3000, MODE, () => -1);
-    scene.cache.translateNow(0x3000, MODE, record);
+    scene.cache.translateNow({ spa: 0x3000, linear: 0n, mode: MODE }, record);
     expect(scene.cache.statistics.instructions).toBe(41);
   });
 });

@@ -12,12 +12,13 @@
 import type { FunctionRef } from '../../support/wasm/function-builder.ts';
 import { ModuleBuilder } from '../../support/wasm/module-builder.ts';
 import type { BlockDecoder } from '../block-decoder.ts';
+import type { CodeSpan } from '../code-page.ts';
 import type { CodeSize } from '../instructions/instruction.ts';
 import { FIRST_REGION_SLOT, REGION_SLOTS } from '../interpreter.ts';
 import { Mode } from '../mode.ts';
 import type { PhysicalMemory } from '../processor.ts';
 import { importProceed, importRuntime, type Runtime } from '../runtime.ts';
-import { findRegion, type Region } from './region.ts';
+import { type CodeSource, findRegion, pageOf, type Region } from './region.ts';
 import { translateRegion } from './translate.ts';
 
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
@@ -57,13 +58,21 @@ export interface RegionStatistics {
 }
 
 /** Code that is to be translated. */
-interface Entry {
-  spa: number;
-  mode: number;
+interface Entry extends Place {
   record: number;
-  /** Whether code at a page offset has been met before: other code is left out until it is. */
-  isKnown(offset: number): boolean;
+  /** Whether code at a host address has been met before: other code is left out until it is. */
+  isKnown(host: number): boolean;
 }
+
+/** Where code is: `linear` is the linear address of its page. */
+interface Place {
+  spa: number;
+  linear: bigint;
+  mode: number;
+}
+
+/** Host address of the page of a linear address if it can be executed now, without a walk; negative otherwise. */
+export type ExecutablePage = (linear: bigint, user: boolean) => number;
 
 export class RegionCache {
   readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0, regionsDropped: 0 };
@@ -72,7 +81,8 @@ export class RegionCache {
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
   private readonly hotAfter: HotThreshold;
-  private readonly wanted: { spa: number; mode: number }[] = [];
+  private readonly executablePage: ExecutablePage;
+  private readonly wanted: Place[] = [];
   /** Stretches since something is wanted. */
   private waited = 0;
   private readonly slots: number;
@@ -90,6 +100,7 @@ export class RegionCache {
     decoder: BlockDecoder,
     imports: WebAssembly.Imports,
     table: WebAssembly.Table,
+    executablePage: ExecutablePage,
     hotAfter: HotThreshold = HOT_AFTER,
     slots: number = REGION_SLOTS,
   ) {
@@ -97,6 +108,7 @@ export class RegionCache {
     this.decoder = decoder;
     this.imports = imports;
     this.table = table;
+    this.executablePage = executablePage;
     this.hotAfter = hotAfter;
     this.slots = slots;
     decoder.entriesBeforeHot = hotAfter.entries;
@@ -113,20 +125,20 @@ export class RegionCache {
     return this.size >= this.slots;
   }
 
-  /** A stretch ended at host address `spa` in `mode`; no guest code is running. */
-  sample(spa: number, mode: number): void {
+  /** A stretch ended there; no guest code is running. */
+  sample({ spa, linear, mode }: Place): void {
     const record = this.decoder.recordOf(spa, mode);
     if (!this.canEnter(record, mode)) return;
     const count = this.count(record);
-    if (count >= this.samplesNeeded(Math.floor(spa / 4096))) this.want(spa, mode, record);
+    if (count >= this.samplesNeeded(Math.floor(spa / 4096))) this.want({ spa, linear, mode }, record);
   }
 
   /** A block was entered as often as its slot allowed. */
-  blockIsHot(spa: number, mode: number): void {
+  blockIsHot({ spa, linear, mode }: Place): void {
     const record = this.decoder.recordOf(spa, mode);
     if (!this.canEnter(record, mode)) return;
     // Where regions are lost again and again it takes longer.
-    if (this.count(record) >= this.patience(Math.floor(spa / 4096))) this.want(spa, mode, record);
+    if (this.count(record) >= this.patience(Math.floor(spa / 4096))) this.want({ spa, linear, mode }, record);
     else this.decoder.countAgain(spa, mode);
   }
 
@@ -142,9 +154,9 @@ export class RegionCache {
     return count;
   }
 
-  private want(spa: number, mode: number, record: number): void {
+  private want(place: Place, record: number): void {
     this.samples.delete(record);
-    this.wanted.push({ spa, mode });
+    this.wanted.push(place);
   }
 
   /** Translates what waits, if it is enough or has waited long enough; no guest code is running. */
@@ -155,14 +167,11 @@ export class RegionCache {
     if (this.size + this.wanted.length > this.slots) this.decoder.flush();
     this.waited = 0;
     const entries = this.wanted.splice(0).slice(0, this.slots - this.size);
-    const isKnown = (spn: number, mode: number) => (offset: number) =>
-      this.decoder.isKnown(spn, offset, mode);
     this.translate(
-      entries.map(({ spa, mode }) => ({
-        spa,
-        mode,
-        record: this.decoder.recordOf(spa, mode),
-        isKnown: isKnown(Math.floor(spa / 4096), mode),
+      entries.map((place) => ({
+        ...place,
+        record: this.decoder.recordOf(place.spa, place.mode),
+        isKnown: (host) => this.decoder.isKnown(host >>> 12, host & 4095, place.mode),
       })),
       SHORTEST_REGION,
     );
@@ -176,9 +185,9 @@ export class RegionCache {
   }
 
   /** Translates at once, however short, and code that was never met: for tests that force it. */
-  translateNow(spa: number, mode: number, record: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
-    this.translate([{ spa, mode, record, isKnown: () => true }], 1);
+  translateNow(place: Place, record: number): void {
+    if (place.mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
+    this.translate([{ ...place, record, isKnown: () => true }], 1);
   }
 
   private translate(entries: readonly Entry[], shortest: number): void {
@@ -211,28 +220,42 @@ export class RegionCache {
   private defineRegion(
     m: ModuleBuilder,
     calls: { runtime: Runtime; proceed: FunctionRef },
-    { spa, mode, record, isKnown }: Entry,
+    entry: Entry,
     shortest: number,
     name: string,
   ): Region | undefined {
-    const page = spa - (spa % 4096);
+    const { mode, record } = entry;
+    // What calls and other pages bring in may make loops with two ways in.
+    for (const follow of [true, false]) {
+      const region = findRegion(this.source(entry, follow), entry.spa & 4095);
+      if (!region || region.instructionCount < shortest) return undefined;
+      const ref = translateRegion(m, name, region, { ...calls, mode, entryRecord: record });
+      if (!ref) continue;
+      m.export(ref);
+      return region;
+    }
+    return undefined;
+  }
+
+  private source({ spa, linear, mode, isKnown }: Entry, follow: boolean): CodeSource {
     const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
-    const region = findRegion(this.memory.bytes, page, spa - page, code, mode, isKnown);
-    if (!region || region.instructionCount < shortest) return undefined;
-    const ref = translateRegion(m, name, region, { ...calls, mode, entryRecord: record });
-    if (!ref) return undefined;
-    m.export(ref);
-    return region;
+    const user = (mode & Mode.Unprivileged) !== 0;
+    const here = spa - (spa & 4095);
+    return {
+      bytes: this.memory.bytes,
+      code,
+      mode,
+      isKnown,
+      follow: follow && code === 64,
+      pageAt: (offset) =>
+        offset === 0 ? here : this.executablePage(BigInt.asUintN(64, linear + BigInt(offset)), user),
+    };
   }
 
   private enter({ record, spa, mode, region }: Entry & { region: Region }, code: unknown): void {
     const slot = FIRST_REGION_SLOT + (this.freeSlots.pop() ?? this.nextSlot++);
     this.table.set(slot, code);
-    const extents = [...region.blocks.values()].map((block) => {
-      const last = block.instructions.at(-1)!;
-      return { from: block.offset, to: last.offset + last.instruction.length };
-    });
-    this.decoder.enterRegion(record, spa, mode, slot, extents);
+    this.decoder.enterRegion(record, spa, mode, slot, spansOf(region));
     this.statistics.regions++;
     this.statistics.instructions += region.instructionCount;
   }
@@ -255,4 +278,17 @@ export class RegionCache {
     this.freeSlots.length = 0;
     this.nextSlot = 0;
   }
+}
+
+/** The bytes that a region came from, by system physical page. */
+function spansOf({ blocks, pages }: Region): Map<number, CodeSpan[]> {
+  const spans = new Map<number, CodeSpan[]>();
+  for (const { offset, instructions } of blocks.values()) {
+    const last = instructions.at(-1);
+    if (!last) continue;
+    const spn = pages.get(pageOf(offset))! >>> 12;
+    const span = { from: offset & 4095, to: (last.offset & 4095) + last.instruction.length };
+    spans.set(spn, [...(spans.get(spn) ?? []), span]);
+  }
+  return spans;
 }
