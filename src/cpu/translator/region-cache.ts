@@ -43,7 +43,7 @@ export interface HotThreshold {
 export const HOT_AFTER: HotThreshold = {
   stretch: 20_000,
   samples: 3,
-  entries: 1000,
+  entries: 2000,
   doublings: 10,
   batch: 8,
   longestWait: 20,

@@ -6,7 +6,7 @@
  */
 import { decode, MAX_INSTRUCTION_LENGTH } from '../instructions/decode.ts';
 import { type Form, formOf } from '../instructions/forms.ts';
-import type { CodeSize, Instruction } from '../instructions/instruction.ts';
+import type { CodeSize } from '../instructions/instruction.ts';
 import { faultOfMode } from '../mode-faults.ts';
 import { ENDS_BLOCK } from '../operand-places.ts';
 import { semantics } from '../semantics/index.ts';
@@ -35,9 +35,9 @@ export interface CodeSource {
   follow: boolean;
 }
 
-const MAX_BLOCKS = 64;
-const MAX_INSTRUCTIONS = 400;
-const MAX_PAGES = 6;
+const MAX_BLOCKS = 32;
+const MAX_INSTRUCTIONS = 120;
+const MAX_PAGES = 4;
 /** Blocks that begin inside others' instructions may decode the same bytes several times; together no more than this. */
 const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);
