@@ -1,19 +1,26 @@
 /**
- * `npm run bench`: the same kernel, initial root and command line on Partita and on QEMU's TCG, side by side.
+ * `npm run bench`: two tables, each with ratios to peers in the same run.
  *
- *   npm run bench -- [--runs N] [--memory SIZE] [--programs a,b,c] [--only partita|qemu] [--flavour cloud|full|rt]
+ *   npm run bench -- [--runs N] [--tables linux,bare] [--record]
+ *                    [--memory SIZE] [--programs a,b,c] [--only partita|qemu] [--flavour cloud|full|rt]
+ *                    [--peers qemu,bochs,v86]
  *
- * Boot time runs from the start of the monitor's process to the first line of /init; program times are taken
- * inside the guest. Several runs give medians.
+ * `linux`: the same kernel, initial root and command line on Partita and on QEMU's TCG. Boot time runs from the
+ * start of the monitor's process to the first line of /init; program times are taken inside the guest. `bare`: the
+ * same 32-bit programs without an operating system, on the peers named, timed from outside. Several runs give
+ * medians. `--record` adds the first table's ratios to bench/history.jsonl and draws bench/history.svg anew.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildInitramfs, cacheFolder, type Flavour, prepareDebianGuest } from '../src/guests/debian-guest.ts';
 import { commandLine, INIT_FIRST_LINE, SCRIPT_DONE } from '../src/guests/initramfs.ts';
+import { measureBare, printBareTable } from './bare-benchmark.ts';
+import { PEERS, type Peer } from './bare-machines.ts';
 import { compilePrograms, PROGRAMS, programEntries, readResults } from './guest-programs.ts';
+import { recordHistory } from './history.ts';
 import { type Measurement, measure } from './measured-process.ts';
-import { type MonitorFigures, printTable } from './table.ts';
+import { type MonitorFigures, printTable, ratiosOf } from './table.ts';
 
 const RUN_TIMEOUT_SECONDS = 600;
 
@@ -55,43 +62,59 @@ const { values } = parseArgs({
     programs: { type: 'string', default: PROGRAMS.join(',') },
     only: { type: 'string' },
     flavour: { type: 'string', default: 'cloud' },
+    tables: { type: 'string', default: 'linux,bare' },
+    peers: { type: 'string', default: PEERS.join(',') },
+    record: { type: 'boolean', default: false },
   },
 });
 
 const log = (line: string): void => console.error(`bench: ${line}`);
-const guest = prepareDebianGuest(values.flavour as Flavour, log);
-const binary = compilePrograms(join(cacheFolder(), 'partita-bench'));
-if (binary === undefined) log('gcc is not installed: measuring the boot alone');
-const programs = values.programs.split(',');
-const files: GuestFiles = {
-  kernel: guest.kernel,
-  initrd: buildInitramfs(
-    guest,
-    join(cacheFolder(), 'initramfs-bench.cpio.gz'),
-    programEntries(binary, programs),
-  ),
-  append: commandLine('bench'),
-  mebibytes: Number.parseInt(values.memory, 10),
-};
-
-const monitors = [PARTITA, QEMU].filter(
-  (monitor) => values.only === undefined || monitor.name.startsWith(values.only),
-);
-const figures: MonitorFigures[] = [];
-for (const monitor of monitors) {
-  if (spawnSync(monitor.program, ['--version'], { stdio: 'ignore' }).error) {
-    log(`${monitor.program} is not installed (Debian's package qemu-system-x86); leaving that column out`);
-    continue;
-  }
-  figures.push(await measureMonitor(monitor));
+const runCount = Math.max(1, Number.parseInt(values.runs, 10) || 1);
+const tables = values.tables.split(',');
+if (tables.includes('linux')) await linuxTable();
+if (tables.includes('bare')) {
+  const peers = PEERS.filter((peer: Peer) => values.peers.split(',').includes(peer));
+  const figures = await measureBare(peers, runCount, log);
+  console.log();
+  printBareTable(figures);
 }
-printTable(figures, binary === undefined ? [] : programs);
 
-async function measureMonitor(monitor: Monitor): Promise<MonitorFigures> {
+async function linuxTable(): Promise<void> {
+  const guest = prepareDebianGuest(values.flavour as Flavour, log);
+  const binary = compilePrograms(join(cacheFolder(), 'partita-bench'));
+  if (binary === undefined) log('gcc is not installed: measuring the boot alone');
+  const programs = values.programs.split(',');
+  const files: GuestFiles = {
+    kernel: guest.kernel,
+    initrd: buildInitramfs(
+      guest,
+      join(cacheFolder(), 'initramfs-bench.cpio.gz'),
+      programEntries(binary, programs),
+    ),
+    append: commandLine('bench'),
+    mebibytes: Number.parseInt(values.memory, 10),
+  };
+
+  const monitors = [PARTITA, QEMU].filter(
+    (monitor) => values.only === undefined || monitor.name.startsWith(values.only),
+  );
+  const figures: MonitorFigures[] = [];
+  for (const monitor of monitors) {
+    if (spawnSync(monitor.program, ['--version'], { stdio: 'ignore' }).error) {
+      log(`${monitor.program} is not installed (Debian's package qemu-system-x86); leaving that column out`);
+      continue;
+    }
+    figures.push(await measureMonitor(monitor, files));
+  }
+  const measured = binary === undefined ? [] : programs;
+  printTable(figures, measured);
+  if (values.record) recordHistory(ratiosOf(figures, measured), runCount, log);
+}
+
+async function measureMonitor(monitor: Monitor, files: GuestFiles): Promise<MonitorFigures> {
   const runs: Measurement[] = [];
-  const count = Math.max(1, Number.parseInt(values.runs, 10) || 1);
-  for (let run = 1; run <= count; run++) {
-    log(`${monitor.name}: run ${run} of ${count}`);
+  for (let run = 1; run <= runCount; run++) {
+    log(`${monitor.name}: run ${run} of ${runCount}`);
     const result = await measure(
       monitor.program,
       monitor.parameters(files),

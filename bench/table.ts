@@ -1,6 +1,7 @@
 /** The side-by-side table: medians over runs, and the first monitor's figure divided by the second's. */
 import type { ProgramResult } from './guest-programs.ts';
 import type { Measurement } from './measured-process.ts';
+import { geometricMean, median, printColumns } from './ratios.ts';
 
 export interface MonitorFigures {
   name: string;
@@ -25,16 +26,28 @@ export function printTable(monitors: readonly MonitorFigures[], programs: readon
     return [row.title, ...figures, ...(monitors.length === 2 ? [ratio] : [])];
   });
   const head = ['', ...monitors.map((monitor) => monitor.name), ...(monitors.length === 2 ? ['ratio'] : [])];
-  const table = [head, ...cells];
-  const widths = head.map((_, column) => Math.max(...table.map((line) => line[column].length)));
-  for (const line of table) {
-    console.log(
-      line
-        .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column])))
-        .join('  '),
-    );
-  }
+  const mean = geometricMean(Object.values(ratiosOf(monitors, programs)));
+  const last = mean === undefined ? [] : [['geometric mean', '', '', mean.toFixed(2)]];
+  printColumns([head, ...cells, ...last]);
   for (const program of programs) checkSums(monitors, program);
+}
+
+/** The first monitor's medians by the second's: `boot` and each program. Empty unless there are two. */
+export function ratiosOf(
+  monitors: readonly MonitorFigures[],
+  programs: readonly string[],
+): Record<string, number> {
+  const ratios: Record<string, number> = {};
+  if (monitors.length !== 2) return ratios;
+  const rows = new Map([
+    ['boot', machineRows()[0]!],
+    ...programs.map((each) => [each, programRow(each)] as const),
+  ]);
+  for (const [name, row] of rows) {
+    const [ours, theirs] = monitors.map((monitor) => row.value(monitor));
+    if (ours !== undefined && theirs) ratios[name] = ours / theirs;
+  }
+  return ratios;
 }
 
 function machineRows(): Row[] {
@@ -81,11 +94,4 @@ function checkSums(monitors: readonly MonitorFigures[], program: string): void {
   if (sums.size <= 1 && !sums.has(undefined)) return;
   console.log(`${program}: checksums differ or are missing: ${[...sums].join(' ')}`);
   process.exitCode = 1;
-}
-
-function median(values: readonly (number | undefined)[]): number | undefined {
-  const numbers = values.filter((value) => value !== undefined).sort((a, b) => a - b);
-  if (numbers.length === 0) return undefined;
-  const middle = numbers.length >> 1;
-  return numbers.length % 2 === 1 ? numbers[middle] : (numbers[middle - 1] + numbers[middle]) / 2;
 }

@@ -4,7 +4,7 @@
 #include <stdint.h>
 
 enum { PAGE = 4096, TABLES = 32, PRESENT = 1, WRITABLE = 2, USER = 4 };
-enum { SERIAL = 0x3f8, LINE_STATUS = SERIAL + 5, TRANSMITTER_EMPTY = 0x20 };
+enum { SERIAL = 0x3f8, LINE_CONTROL = SERIAL + 3, LINE_STATUS = SERIAL + 5, TRANSMITTER_EMPTY = 0x20 };
 enum { FRAMES = 64 << 20, OWN_FRAMES = 120 << 20 };
 #define ALL (PRESENT | WRITABLE | USER)
 
@@ -17,7 +17,7 @@ uint8_t kernel_stack[16384] __attribute__((aligned(16)));
 uint8_t user_stack[65536] __attribute__((aligned(16)));
 __asm__(".globl kernel_stack_top, user_stack_top\n"
         "kernel_stack_top = kernel_stack + 16384\n"
-        "user_stack_top = user_stack + 65536 - 16\n");
+        "user_stack_top = user_stack + 65536 - 4\n");
 
 void call_entry(void);
 void page_fault_entry(void);
@@ -74,6 +74,11 @@ void prepare(void) {
   pointer.limit = sizeof idt - 1;
   pointer.base = (uint32_t)idt;
   __asm__ volatile("lidt %0" : : "m"(pointer));
+  /* 115,200 baud, 8 data bits: some monitors act on it. */
+  out(LINE_CONTROL, 0x83);
+  out(SERIAL, 1);
+  out(SERIAL + 1, 0);
+  out(LINE_CONTROL, 3);
   build_tables();
   load_directory(0);
   uint32_t control;

@@ -1,9 +1,12 @@
-/* Doubles: five bodies under gravity, 300,000 steps. */
+/* Doubles: five bodies under gravity, STEPS steps. */
 #include "bench.h"
 #include <math.h>
 #include <string.h>
 
-enum { BODIES = 5, STEPS = 300000 };
+#ifndef STEPS
+#define STEPS 300000
+#endif
+enum { BODIES = 5 };
 
 unsigned long floating_point(void) {
   double p[BODIES][3], v[BODIES][3], m[BODIES];

@@ -6,7 +6,7 @@
  */
 
 import { VECTOR } from '../x86/exceptions.ts';
-import { CodePage } from './code-page.ts';
+import { CodePage, type CodeSpan } from './code-page.ts';
 import { decode, MAX_INSTRUCTION_LENGTH } from './instructions/decode.ts';
 import { allForms, type Form, formOf, lockedForms } from './instructions/forms.ts';
 import type { CodeSize, DecodeResult, Instruction, Operand } from './instructions/instruction.ts';
@@ -55,6 +55,12 @@ for (const { form, plain } of lockedForms()) {
   handlers.set(form, handlerTable.byKey.get(plain.key)!);
 }
 
+/** What was decoded of a page, and the page's bytes as they were then. */
+export interface DecodedSpans {
+  spans: CodeSpan[];
+  bytes: Uint8Array;
+}
+
 /** Where the second page of an instruction is: spn, or -1 with a fault pending. */
 export type SecondPage = () => number;
 
@@ -79,6 +85,8 @@ export class BlockDecoder implements CodeHolder {
   onFlush: (() => void) | undefined;
   /** Called when a store to its code has dropped the region in a table slot. */
   onRegionDropped: ((tableSlot: number, spn: number) => void) | undefined;
+  /** What was decoded, and forgotten again: pages that lost code to a store, and all code at once. */
+  readonly statistics = { blocks: 0, instructions: 0, milliseconds: 0, pagesWritten: 0, flushes: 0 };
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 
@@ -105,6 +113,7 @@ export class BlockDecoder implements CodeHolder {
     // Marks in the code map stay: another processor may hold code of the page. The next store clears them.
     this.pages.clear();
     this.onFlush?.();
+    this.statistics.flushes++;
     this.cursor = this.area + AREA_RECORDS;
   }
 
@@ -153,6 +162,7 @@ export class BlockDecoder implements CodeHolder {
     const room = (MAX_BLOCK + 4) * R.RECORD_SIZE;
     if (this.cursor + room > this.area + AREA_RECORDS + RECORDS_SIZE) this.flush();
     const first = this.cursor;
+    const started = performance.now();
     this.branches.length = 0;
     const end = this.fill(spa, mode, secondPage);
     this.end = end;
@@ -167,6 +177,9 @@ export class BlockDecoder implements CodeHolder {
     });
     this.noteBranches(spa);
     if (end > 4096) this.noteSecondPage(spa, mode, first, end - 4096);
+    this.statistics.blocks++;
+    this.statistics.instructions += (this.cursor - first) >> R.RECORD_SHIFT;
+    this.statistics.milliseconds += performance.now() - started;
     return first;
   }
 
@@ -378,30 +391,37 @@ export class BlockDecoder implements CodeHolder {
   }
 
   /**
-   * Makes `record` enter the region in table slot `tableSlot`; stores to any of its code make it stale. False, with
-   * nothing done, where the code is no longer that in `decoded`, a copy of the page.
+   * Makes `record` enter the region in table slot `tableSlot`; stores to any of its code, by system physical page,
+   * make it stale. False, with nothing done, where the code is no longer that which was decoded.
    */
   enterRegion(
     record: number,
     spa: number,
     mode: number,
     tableSlot: number,
-    extents: readonly { from: number; to: number }[],
-    decoded: Uint8Array,
+    code: ReadonlyMap<number, DecodedSpans>,
   ): boolean {
     const { view } = this;
-    const spn = Math.floor(spa / 4096);
-    const page = this.noteCodePage(spn);
-    const spans = extents.map(({ from, to }) => ({ from, to: Math.min(to, 4096) }));
-    const { bytes } = this.memory;
-    for (const { from, to } of spans) this.sharing?.markCode(spn, from, to);
-    for (const { from, to } of spans)
-      for (let k = from; k < to; k++) if (bytes[spn * 4096 + k] !== decoded[k]) return false;
+    if (this.sharing) {
+      for (const [spn, { spans }] of code)
+        for (const { from, to } of spans) this.sharing.markCode(spn, from, to);
+      for (const [spn, decoded] of code) if (!this.isStillThere(spn, decoded)) return false;
+    }
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    page.add({ slot, mode, record, count: 1, region: tableSlot, spans });
+    const region = { tableSlot, dropped: false };
+    for (const [spn, { spans }] of code)
+      this.noteCodePage(spn).add({ slot, mode, record, count: 1, region, spans });
     return true;
+  }
+
+  private isStillThere(spn: number, { spans, bytes }: DecodedSpans): boolean {
+    const page = this.memory.bytes.subarray(spn * 4096, spn * 4096 + 4096);
+    return spans.every(({ from, to }) => {
+      for (let k = from; k < to; k++) if (page[k] !== bytes[k]) return false;
+      return true;
+    });
   }
 
   // Bookkeeping
@@ -415,7 +435,7 @@ export class BlockDecoder implements CodeHolder {
     const slot = this.fillSlot(spa, mode, record);
     const from = spa % 4096;
     const page = this.noteCodePage(Math.floor(spa / 4096));
-    page.add({ slot, mode, record, count, region: -1, spans: [{ from, to }] });
+    page.add({ slot, mode, record, count, region: undefined, spans: [{ from, to }] });
     page.begins(from, mode, record);
   }
 
@@ -437,7 +457,7 @@ export class BlockDecoder implements CodeHolder {
     const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
     const spn = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    this.noteCodePage(spn).add({ slot, mode, record, count, region: -1, spans: [{ from: 0, to }] });
+    this.noteCodePage(spn).add({ slot, mode, record, count, region: undefined, spans: [{ from: 0, to }] });
   }
 
   /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
@@ -491,11 +511,14 @@ export class BlockDecoder implements CodeHolder {
 
   private drop(spn: number, page: CodePage, from: number, to: number): void {
     const { view } = this;
+    this.statistics.pagesWritten++;
     for (const block of page.drop(view, from, to)) {
       for (let k = 0; k < block.count; k++)
         view.setUint16(block.record + (k << R.RECORD_SHIFT) + R.RECORD_HANDLER, R.Handler.Stale, true);
       if (view.getUint32(block.slot + 8, true) === block.record) view.setUint32(block.slot, 0xffffffff, true);
-      if (block.region >= 0) this.onRegionDropped?.(block.region, spn);
+      if (!block.region || block.region.dropped) continue;
+      block.region.dropped = true;
+      this.onRegionDropped?.(block.region.tableSlot, spn);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type CodeBlock, CodePage } from './code-page.ts';
+import { type CodeBlock, CodePage, type RegionHandle } from './code-page.ts';
 import { Handler, RECORD_DISPLACEMENT, RECORD_HANDLER, RECORD_PAGE_OFFSET, RECORD_SIZE } from './record.ts';
 
 const MODE = 2;
@@ -20,7 +20,13 @@ function scene() {
   return { view, page, base };
 }
 
-const block = (record: number, count: number, from: number, to: number, region = -1): CodeBlock => ({
+const block = (
+  record: number,
+  count: number,
+  from: number,
+  to: number,
+  region?: RegionHandle,
+): CodeBlock => ({
   slot: 0,
   mode: MODE,
   record,
@@ -51,7 +57,10 @@ describe('a page of decoded code', () => {
 
   test('keeps a block when the region that begins with it is dropped for code elsewhere', () => {
     const { view, page, base } = scene();
-    const region = { ...block(RECORDS, 1, 0x100, 0x104, 7), spans: [{ from: 0x300, to: 0x310 }] };
+    const region = {
+      ...block(RECORDS, 1, 0x100, 0x104, { tableSlot: 7, dropped: false }),
+      spans: [{ from: 0x300, to: 0x310 }],
+    };
     page.add(region);
     expect(page.drop(view, 0x308, 0x309)).toEqual([region]);
     expect(page.drop(view, 0x100, 0x101)).toEqual([base]);

@@ -14,6 +14,13 @@ export interface CodeSpan {
   to: number;
 }
 
+/** A translated region, which may have code on several pages: it is dropped once. */
+export interface RegionHandle {
+  /** Slot of the function table. */
+  readonly tableSlot: number;
+  dropped: boolean;
+}
+
 export interface CodeBlock {
   /** Address of its entry in the block table. */
   slot: number;
@@ -21,8 +28,8 @@ export interface CodeBlock {
   /** Address of the first record. */
   record: number;
   count: number;
-  /** Table slot of the region that the record enters; -1 for a block of records. */
-  region: number;
+  /** The region that the record enters; undefined for a block of records. */
+  region: RegionHandle | undefined;
   spans: readonly CodeSpan[];
 }
 
@@ -64,7 +71,7 @@ export class CodePage {
   /** The record at `offset` of a block that has one there, and what follows it. */
   recordAt(view: DataView, offset: number, mode: number): KnownCode | undefined {
     for (const block of this.blocks) {
-      if (block.mode !== mode || block.region >= 0) continue;
+      if (block.mode !== mode || block.region) continue;
       const { from, to } = block.spans[0]!;
       // What lies on the page before has the second part of an instruction here.
       if (offset < from || offset >= to) continue;
@@ -89,7 +96,7 @@ export class CodePage {
     if (dropped.length === 0) return dropped;
     // Blocks that begin within a dropped one share its records. A region has but the one that enters it.
     const shares = ({ record }: CodeBlock, d: CodeBlock): boolean =>
-      d.region < 0 && d.record <= record && record < d.record + (d.count << RECORD_SHIFT);
+      !d.region && d.record <= record && record < d.record + (d.count << RECORD_SHIFT);
     const isLost = (block: CodeBlock): boolean => hit(block) || dropped.some((d) => shares(block, d));
     const lost = this.blocks.filter(isLost);
     const kept = this.blocks.filter((block) => !isLost(block));

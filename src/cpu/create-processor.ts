@@ -8,11 +8,12 @@ import { BlockDecoder } from './block-decoder.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
 import { interpreterModule } from './interpreter-module.ts';
-import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
+import { AREA_BLOCK_TABLE, AREA_COUNTERS, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
 import type { InterpreterExports } from './microcode/core.ts';
 import { TrapPending } from './microcode/debug-exceptions.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
+import { Operation } from './microcode/operations.ts';
 import { EXIT_MARK, NO_ADDRESS, NON_CANONICAL } from './paging.ts';
 import {
   Access,
@@ -29,9 +30,17 @@ import {
   type ProcessorHost,
 } from './processor.ts';
 import { ProcessorRegisters } from './processor-registers.ts';
+import { COUNTER_BYTES, Counter, emptyProfile, type ProcessorProfile } from './profile.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
-import { HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
+import { type ExecutablePage, HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
+
+/** By number. */
+const OPERATION_NAMES: readonly string[] = (() => {
+  const names: string[] = [];
+  for (const [name, operation] of Object.entries(Operation)) names[operation] = name;
+  return names;
+})();
 
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
@@ -78,6 +87,9 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
   /** How run() executes: the interpreter, or blocks of the static stage. */
   private readonly execute: () => Exit;
   private readonly released: (() => void) | undefined;
+  private readonly area: number;
+  /** By `Operation`. */
+  private readonly microcodeCalls = new Float64Array(OPERATION_NAMES.length);
 
   constructor(
     memory: PhysicalMemory,
@@ -89,6 +101,8 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     super(memory, stateAddress, host, area);
     this.host = host;
     this.released = options.released;
+    this.area = area;
+    memory.bytes.fill(0, area + AREA_COUNTERS, area + AREA_COUNTERS + COUNTER_BYTES);
     this.decoder = options.half === 'front' ? undefined : new BlockDecoder(memory, area, options.sharing);
     this.instruction = new InstructionAtRip(memory, this.state, host, this.tlb);
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
@@ -143,11 +157,13 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       memory: this.memory.memory,
       translateGpa: (gpn: number, access: number) => this.host.translateGpa(gpn >>> 0, access),
       codeWritten: (spn: number, offset: number, size: number) => this.memory.noteWritten(spn, offset, size),
-      microcode: (_state: number, operation: number, bits: number, argument: number) =>
-        microcode(operation, bits, argument),
+      microcode: (_state: number, operation: number, bits: number, argument: number) => {
+        this.microcodeCalls[operation]!++;
+        return microcode(operation, bits, argument);
+      },
       readTsc: () => this.host.readTsc(),
       decodeBlock: (_state: number, spa: number) => this.decodeBlock(spa >>> 0),
-      blockIsHot: (spa: number) => this.regions?.blockIsHot(spa >>> 0, this.state.get32(S.MODE)),
+      blockIsHot: (spa: number) => this.regions?.blockIsHot(this.placeOf(spa >>> 0)),
       deliverFault: () => this.deliverFault(),
       exclusive: (_state: number, what: number) => this.exclusive(what),
     };
@@ -156,8 +172,12 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     const exports = instance.exports as unknown as InterpreterExports;
     const imports = { host, runtime: instance.exports as WebAssembly.ModuleImports };
     const table = instance.exports.table as WebAssembly.Table;
-    if (this.decoder)
-      this.regions = new RegionCache(this.memory, this.decoder, imports, table, hotAfter, regionSlots);
+    if (this.decoder) {
+      const executablePage: ExecutablePage = (linear, user) => this.tlb.executable(linear, user);
+      const { decoder } = this;
+      const place = { memory: this.memory, decoder, imports, table, executablePage };
+      this.regions = new RegionCache(place, hotAfter, regionSlots);
+    }
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
     const deliverFault = () => this.deliverFault();
@@ -207,8 +227,14 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     const { state } = this;
     const linear = state.linearRip;
     const spa = this.tlb.executable(linear, state.cpl === 3);
-    if (spa >= 0) this.regions?.sample(spa, state.get32(S.MODE));
+    if (spa >= 0) this.regions?.sample(this.placeOf(spa));
     this.regions?.translateWanted();
+  }
+
+  /** RIP, which is at host address `spa`, for the translator. */
+  private placeOf(spa: number): { spa: number; linear: bigint; mode: number } {
+    const { state } = this;
+    return { spa, linear: state.linearRip & ~0xfffn, mode: state.get32(S.MODE) };
   }
 
   private decodeBlock(spa: number): number {
@@ -222,7 +248,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       const host = this.core.host(next, 1, Access.Execute, this.state.cpl === 3);
       return host === undefined ? -1 : Math.floor(host / 4096);
     });
-    if (this.translate === 'always' && record !== 0) this.regions?.translateNow(spa, mode, record);
+    if (this.translate === 'always' && record !== 0) this.regions?.translateNow(this.placeOf(spa), record);
     return record;
   }
 
@@ -367,6 +393,23 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
 
   translateGva(request: GvaTranslationRequest): GvaTranslation {
     return translateGva(this.memory, this.state, lookupOf(this.host), request);
+  }
+
+  profile(): ProcessorProfile {
+    const counter = (which: Counter) =>
+      Number(this.memory.view.getBigUint64(this.area + AREA_COUNTERS + which, true));
+    const inRegions = counter(Counter.InRegions);
+    const secondLevelHits = counter(Counter.SecondLevelHits);
+    const walks = counter(Counter.Walks);
+    const translated = this.regions?.statistics ?? emptyProfile().translator;
+    const calls = OPERATION_NAMES.map((name, operation) => [name, this.microcodeCalls[operation]!] as const);
+    return {
+      instructions: { interpreter: this.instructionsRetired - inRegions, regions: inRegions },
+      tlb: { misses: secondLevelHits + walks, secondLevelHits, walks },
+      decoder: { ...(this.decoder?.statistics ?? emptyProfile().decoder) },
+      translator: { ...translated, entries: counter(Counter.RegionEntries) },
+      microcode: Object.fromEntries(calls.filter(([, count]) => count > 0)),
+    };
   }
 
   release(): void {

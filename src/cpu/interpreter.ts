@@ -26,6 +26,7 @@ import { Operation } from './microcode/operations.ts';
 import { Mode } from './mode.ts';
 import { EXIT_MARK, NO_ADDRESS, tlbEntry } from './paging.ts';
 import { Access, Attention, Exit } from './processor.ts';
+import { Counter, count } from './profile.ts';
 import {
   Handler,
   RECORD_DISPLACEMENT,
@@ -372,7 +373,11 @@ class InterpreterBuilder {
     const { f } = this;
     this.charge(0);
     const slot = i32.wrap(loads.i64(this.record.get, RECORD_IMMEDIATE));
+    const before = f.let(this.field('i32', S.BUDGET));
     const status = f.let(f.callIndirect(this.regionSignature, 'i32', slot, this.state, this.tlb.get));
+    const done = i64.extendU(i32.sub(before, this.field('i32', S.BUDGET)));
+    count(f, this.state, Counter.InRegions, done);
+    count(f, this.state, Counter.RegionEntries, i64.const(1));
     f.set(this.linkFrom, i32.const(0));
     f.branchIf(labels.lookup, i32.ne(status, i32.const(Status.Leave)));
     f.branch(labels.fault);
@@ -400,6 +405,35 @@ class InterpreterBuilder {
     f.set(this.linkFrom, i32.mul(linkable, this.record.get));
     f.branch(labels.lookup);
   }
+}
+
+/**
+ * (state, tlb) → status: where a region goes when control leaves it. The region at RIP goes on at once, by a tail
+ * call; for anything else (no region there, something to look at first) the interpreter looks RIP up.
+ */
+function defineProceed(m: ModuleBuilder, runtime: Runtime, regionSignature: number): FunctionRef {
+  return m.function('proceed', { params: ['i32', 'i32'], results: ['i32'] }, (f) => {
+    const [state, tlb] = f.params.map((p) => p.get) as [Value, Value];
+    const field = (kind: keyof typeof loads, offset: number): Value => loads[kind](state, offset);
+    const lookUp = (condition: Value): void =>
+      f.if(condition, () => f.return(i32.const(Status.Jumped)), undefined, 'unlikely');
+    const mode = f.let(field('i32', S.MODE));
+    const single = i32.and(mode, i32.const(Mode.Shadow | Mode.Trap));
+    lookUp(
+      i32.or(i32.leS(field('i32', S.BUDGET), i32.const(0)), i32.or(attentionOf(state, runtime), single)),
+    );
+    const rip = f.let(field('i64', S.RIP));
+    const linear = f.let(i64.add(rip, field('i64', S.CODE_BASE)));
+    const entry = f.let(tlbEntry(f, tlb, linear));
+    lookUp(i64.ne(loads.i64(entry, TLB_EXECUTE), i64.and(linear, i64.const(-4096n))));
+    const host = f.let(i32.add(i32.wrap(linear), loads.i32(entry, TLB_ADDEND)));
+    const slot = f.let(i32.add(field('i32', S.BLOCK_TABLE_BASE), blockSlotValue(host, mode)));
+    lookUp(i32.or(i32.xor(loads.i32(slot), host), i32.xor(loads.i32(slot, 4), mode)));
+    const record = f.let(loads.i32(slot, 8));
+    lookUp(i32.ne(loads.i32_16u(record, RECORD_HANDLER), i32.const(Handler.Region)));
+    f.store('i64', state, S.RIP_PAGE, i64.sub(rip, i64.and(linear, i64.const(4095))));
+    f.returnCallIndirect(regionSignature, loads.i32(record, RECORD_IMMEDIATE), state, tlb);
+  });
 }
 
 function defineCold(m: ModuleBuilder, runtime: Runtime, form: Form): FunctionRef {
@@ -432,8 +466,9 @@ export function buildInterpreter(shared = false): Uint8Array {
   const run = m.function('run', { params: ['i32'], results: ['i32'] }, (f) =>
     new InterpreterBuilder(f, runtime, coldSignature, regionSignature).build(),
   );
+  const proceed = defineProceed(m, runtime, regionSignature);
   const { imports: _, isShared: __, ...functions } = runtime;
   const deliverLong = defineLongModeDelivery(m, runtime.prepare, runtime.commit);
-  for (const fn of [run, deliverLong, ...Object.values(functions)]) m.export(fn);
+  for (const fn of [run, proceed, deliverLong, ...Object.values(functions)]) m.export(fn);
   return m.finish();
 }

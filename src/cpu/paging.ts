@@ -36,6 +36,7 @@ import {
 } from './logical-processor-area.ts';
 import { Operation } from './microcode/operations.ts';
 import { Access, Exit } from './processor.ts';
+import { Counter, count } from './profile.ts';
 import * as S from './state-layout.ts';
 
 /** FAULT_VECTOR values from here on ask run() to return with reason (value - EXIT_MARK). */
@@ -98,6 +99,7 @@ function trySecondLevel(f: FunctionBuilder, state: Value, va: Value, access: Val
     i32.eq(loads.i32(second, TLB_GENERATION), generationOf(area)),
   );
   f.if(known, () => {
+    count(f, state, Counter.SecondLevelHits, i64.const(1));
     copyEntry(f, tlbEntry(f, i32.add(area, i32.mul(user, i32.const(TLB_SIZE))), va), second);
     f.return(i32.add(i32.wrap(page), loads.i32(second, TLB_ADDEND)));
   });
@@ -160,6 +162,7 @@ function defineWalk(
   return m.function('walk', { params: ['i32', 'i64', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, linear, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value];
     f.scope(() => trySecondLevel(f, state, linear, access, user));
+    f.scope(() => count(f, state, Counter.Walks, i64.const(1)));
     const vaLocal = f.variable(linear);
     const va = vaLocal.get;
     const cr0 = f.let(loads.i32(state, S.CR0));

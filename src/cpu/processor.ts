@@ -7,6 +7,7 @@
  * exit, and nothing of it has been done. The host either completes it (sets registers, then
  * `completeInstruction()`), injects an exception for it, or makes it possible and lets it run again.
  */
+import type { ProcessorProfile } from './profile.ts';
 
 /** Access rights and kinds, as bits. */
 export const Access = { Read: 1, Write: 2, Execute: 4 } as const;
@@ -217,6 +218,8 @@ export interface Processor {
   reset(): void;
   /** INIT: as reset, but x87/SSE state, CR0.CD/NW and MSRs that survive INIT stay. */
   init(): void;
+  /** Where its work went since it was made, if it counts that. */
+  profile?(): ProcessorProfile;
   /** The processor is used no more: it lets go of what it shares with others (its place among the code holders). */
   release(): void;
 }

@@ -49,6 +49,10 @@ const SHARED_TYPES: Record<Exclude<keyof Runtime, 'imports' | 'isShared'>, Funct
   segmentCheck: type(['i32', 'i32', 'i64', 'i32', 'i32'], 'i32'),
 };
 
+/** As the interpreter's `proceed`, for regions. */
+export const importProceed = (m: ModuleBuilder): FunctionRef =>
+  m.importFunction('runtime', 'proceed', type(['i32', 'i32'], 'i32'));
+
 /** The shared functions as imports from the interpreter's module: for modules of translated code. */
 export function importRuntime(m: ModuleBuilder, isShared = false): Runtime {
   m.importMemory('host', 'memory', 1, 65536);

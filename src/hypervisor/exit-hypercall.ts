@@ -14,6 +14,7 @@
 import { type Processor, Segment } from '../cpu/processor.ts';
 import { XMM } from '../cpu/state-layout.ts';
 import { Vector } from './exit-context.ts';
+import { raiseException } from './exit-exception.ts';
 import { type MemoryExitContext, refuseMemoryAccess } from './exit-memory.ts';
 import { Dispatched, type HypercallEntry, type HypercallRequest, resultValue } from './hypercall-request.ts';
 import { currentPrivilegeLevel } from './intercept-message.ts';
@@ -45,7 +46,7 @@ const CALL_CODE_MASK = 0xffff;
 export function handleHypercallExit(vp: HypercallExitContext): void {
   const { processor, request } = vp;
   if (!mayCall(processor)) {
-    processor.injectException(Vector.InvalidOpcode);
+    raiseException(vp, Vector.InvalidOpcode);
     return;
   }
   const wide = isWideCaller(processor);
@@ -77,7 +78,7 @@ export function handleHypercallExit(vp: HypercallExitContext): void {
       refuseMemoryAccess(vp, request.interceptGpa, undefined, request.interceptAccess);
       break;
     case Dispatched.UndefinedOpcode:
-      processor.injectException(Vector.InvalidOpcode);
+      raiseException(vp, Vector.InvalidOpcode);
       break;
   }
 }

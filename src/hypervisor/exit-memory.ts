@@ -12,6 +12,7 @@ import { MessageType } from '../hvdef/messages.ts';
 import { SuspendBit } from '../hvdef/registers.ts';
 import { type ApicPageContext, emulateApicPageAccess } from './exit-apic-page.ts';
 import { Vector } from './exit-context.ts';
+import { raiseException } from './exit-exception.ts';
 import { RIGHTS_SHIFT } from './gpa-map.ts';
 import { GPA_EMULATED } from './overlay-map.ts';
 
@@ -40,8 +41,8 @@ export function refuseMemoryAccess(
   if (overlay !== undefined) {
     if (overlay.spn === GPA_EMULATED) emulateApicPageAccess(vp, gpa, access);
     else if ((overlay.rights & access) !== 0) return;
-    else if (overlay.kind === 'hypercall-page') vp.processor.injectException(Vector.GeneralProtection, 0);
-    else vp.processor.injectException(Vector.MachineCheck);
+    else if (overlay.kind === 'hypercall-page') raiseException(vp, Vector.GeneralProtection, 0);
+    else raiseException(vp, Vector.MachineCheck);
     return;
   }
   const mapping = vp.partition.gpaMap.lookup(gpn);

@@ -7,6 +7,7 @@ import type { Processor } from '../cpu/processor.ts';
 import { isSyntheticMsr, SyntheticMsr } from '../hvdef/msr.ts';
 import type { ApicPageContext } from './exit-apic-page.ts';
 import { Vector } from './exit-context.ts';
+import { raiseException } from './exit-exception.ts';
 import type { ArchitecturalMsrs } from './exit-msr-architectural.ts';
 import { LocalApicRegisters } from './local-apic-registers.ts';
 import type { SyntheticMsrs } from './synthetic-msr.ts';
@@ -98,5 +99,5 @@ function refuse(vp: MsrExitContext, outcome: Outcome, write: boolean): void {
     vp.suspendForIntercept();
     return;
   }
-  vp.processor.injectException(Vector.GeneralProtection, 0);
+  raiseException(vp, Vector.GeneralProtection, 0);
 }

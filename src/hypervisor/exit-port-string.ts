@@ -5,6 +5,7 @@
  */
 import { Access, type Processor, Segment } from '../cpu/processor.ts';
 import { Vector } from './exit-context.ts';
+import { raiseException } from './exit-exception.ts';
 import { type MemoryExitContext, refuseMemoryAccess } from './exit-memory.ts';
 import { RIGHTS_SHIFT, SPN_MASK } from './gpa-map.ts';
 import { currentPrivilegeLevel } from './intercept-message.ts';
@@ -84,8 +85,7 @@ function touchByte(vp: MemoryExitContext, gva: bigint, write: boolean): boolean 
     let code = (write ? PageFault.Write : 0) | (privilege === 3 ? PageFault.User : 0);
     if (translation.kind === 'privilege-violation') code |= PageFault.Present;
     if (translation.kind === 'invalid-page-table-flags') code |= PageFault.Present | PageFault.Reserved;
-    processor.setControl(2, gva);
-    processor.injectException(Vector.PageFault, code);
+    raiseException(vp, Vector.PageFault, code, gva);
     return false;
   }
   const gpn = Math.floor(translation.gpa / 4096);

@@ -84,6 +84,10 @@ export class InterceptTable implements Part {
     return true;
   }
 
+  interceptsException(vector: number): boolean {
+    return ((this.exceptionVectors >>> vector) & 1) !== 0;
+  }
+
   /** Gives everything back. */
   release(): void {
     this.#ports.fill(0);

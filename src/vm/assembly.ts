@@ -24,7 +24,13 @@ import { RootMemory } from './parent/root-memory.ts';
 import { LazyMemory } from './snapshot/lazy-memory.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import type { MachineState, SavedMemory } from './snapshot/write-snapshot.ts';
-import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
+import {
+  ConfigurationError,
+  checkConfig,
+  MEMORY_GRANULE_BYTES,
+  type NumaConfig,
+  type VmConfig,
+} from './vm-config.ts';
 
 /** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
 const GRANTED: readonly PrivilegeName[] = [
@@ -66,6 +72,7 @@ export interface AssembledVm {
   page: HypercallPage;
   chipset: Chipset;
   vpCount: number;
+  numa?: NumaConfig;
   /** RAM that still is in the snapshot. */
   lazy?: LazyMemory;
 }
@@ -89,7 +96,7 @@ export function assemble(
   const memory = giveMemory(surface, rootMemory, partition, config.numa?.nodeBytes ?? [config.memoryBytes]);
   const chipset = makeChipset(surface, partition, effects);
   installIntercepts(partition, chipset);
-  const vm = { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount };
+  const vm = { partition, memory, rootMemory, page, chipset, vpCount: config.vpCount, numa: config.numa };
   if (plan.kind === 'restore') {
     const lazy = new LazyMemory(surface, memory, plan.snapshot.pages);
     restoreMachine(plan.snapshot, partition, chipset);
@@ -183,8 +190,9 @@ function newGenerationId(): Uint8Array {
 }
 
 /** The machine's state; every processor is explicitly suspended and no intercept is outstanding. */
-export function stateOf({ partition, chipset, memory, vpCount }: AssembledVm): MachineState {
-  return { memoryBytes: memory.bytes, vpCount, partition: partition.saveState(), chipset: chipset.save() };
+export function stateOf({ partition, chipset, memory, vpCount, numa }: AssembledVm): MachineState {
+  const parts = { partition: partition.saveState(), chipset: chipset.save() };
+  return { memoryBytes: memory.bytes, vpCount, numa, ...parts };
 }
 
 /** Its RAM, in the guest's memory or still in the snapshot that it came from. */

@@ -4,6 +4,7 @@
  * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
  */
 import { availableParallelism } from 'node:os';
+import { addProfile, emptyProfile, type ProcessorProfile } from '../cpu/profile.ts';
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
 import { DebugTransport } from '../hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';
@@ -24,6 +25,8 @@ import {
   threadedProcessorFactory,
 } from './processors.ts';
 
+export type { ProcessorProfile };
+
 /** A guest's debug connection: the user's end of it. */
 export { DebugTransport as DebugConnection };
 
@@ -41,6 +44,7 @@ export interface HostStatistics {
   exits: Record<string, number>;
   /** What guests called. */
   hypercalls: HypercallCounts;
+  profile: ProcessorProfile;
 }
 
 export interface Host {
@@ -132,13 +136,20 @@ export function createHost(options: HostOptions): Host {
 }
 
 function statisticsOf(processors: readonly VirtualProcessor[]): HostStatistics {
-  const total: HostStatistics = { instructions: 0, exits: {}, hypercalls: {} };
+  const total: HostStatistics = {
+    instructions: 0,
+    exits: {},
+    hypercalls: {},
+    profile: emptyProfile(),
+  };
   for (const { processor, counters } of processors) {
     total.instructions += processor.instructionsRetired;
     for (const [name, count] of Object.entries(counters.exitsByName())) {
       total.exits[name] = (total.exits[name] ?? 0) + count;
     }
     addHypercalls(total.hypercalls, counters.hypercalls);
+    const profile = processor.profile?.();
+    if (profile !== undefined) addProfile(total.profile, profile);
   }
   return total;
 }

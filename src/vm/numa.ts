@@ -23,7 +23,7 @@ export interface NumaLayout {
 }
 
 /** More than this and a node's share of the root's own memory gets silly. */
-const MOST_NODES = 16;
+export const MOST_NODES = 16;
 const LOCAL_DISTANCE = 10;
 const REMOTE_DISTANCE = 20;
 
@@ -62,7 +62,7 @@ function distancesAreSound(rows: readonly (readonly number[])[], nodes: number):
 }
 
 /** What the guest is told; undefined for a machine without nodes. */
-export function numaLayout({ numa, vpCount }: VmConfig): NumaLayout | undefined {
+export function numaLayout({ numa, vpCount }: Pick<VmConfig, 'numa' | 'vpCount'>): NumaLayout | undefined {
   if (numa === undefined) return undefined;
   const count = numa.nodeBytes.length;
   const vps = Array.from({ length: vpCount }, (_, vp) => vp);

@@ -12,6 +12,7 @@ import { MessagePump } from './parent/message-pump.ts';
 import { plain } from './plain-data.ts';
 import type { CreateProcessor } from './processors.ts';
 import { RequestQueue, type SnapshotRequest } from './request-queue.ts';
+import { restoredConfig } from './snapshot/restored-config.ts';
 import { StateDriver } from './state-driver.ts';
 import type { VmConfig } from './vm-config.ts';
 import type { VmOutcome, VmSummary } from './vm-outcome.ts';
@@ -67,7 +68,8 @@ export class VirtualMachine {
    * others are given.
    */
   static create(config: VmConfig, io: VmIo, createProcessor?: CreateProcessor): VirtualMachine {
-    return new VirtualMachine(config, io, planBoot(config), createProcessor);
+    const whole = restoredConfig(config);
+    return new VirtualMachine(whole, io, planBoot(whole), createProcessor);
   }
 
   /** Runs the guest to its end; resolves once, never rejects. Yields to the event loop every few ms. */
@@ -181,13 +183,14 @@ export class VirtualMachine {
   }
 
   #summarize({ host, vm, driver }: Running): VmSummary {
-    const { instructions, exits, hypercalls, firstInstruction } = host.statistics();
+    const { instructions, exits, hypercalls, profile, firstInstruction } = host.statistics();
     addHypercalls(hypercalls, vm.page.counts);
     const { available, inUse } = vm.partition.memoryBalance();
     return {
       instructions,
       exits,
       hypercalls,
+      profile,
       pool: { deposited: available + inUse, available },
       pagesMapped: vm.memory.pages,
       millisecondsToFirstInstruction: firstInstruction,

@@ -32,7 +32,7 @@ export interface VmConfig {
   /** A multiple of 2 MiB, from `MIN_MEMORY_BYTES` to `MAX_MEMORY_BYTES`. */
   memoryBytes: number;
   vpCount: number;
-  /** Without it the machine has one node and does not speak of it. */
+  /** Without it the machine has one node and does not speak of it, or has those of its snapshot. */
   numa?: NumaConfig;
   /** Wall-clock limit of `run()`; none when undefined. */
   timeoutSeconds?: number;
@@ -40,7 +40,7 @@ export interface VmConfig {
   guestDebugging?: boolean;
   /** No instruction is executed until a debugger lets the machine go. */
   holdAtStart?: boolean;
-  /** Go on from this snapshot instead of booting the kernel; memory and processors are its own. */
+  /** Go on from this snapshot instead of booting the kernel; memory, processors and nodes are as they were there. */
   restore?: {
     snapshot: Snapshot;
     /** Others go on from it too: the machine gets a new generation ID. */

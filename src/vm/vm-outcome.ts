@@ -1,5 +1,7 @@
 /** How a virtual machine's run ended, and what can be told about it while it runs and afterwards. */
 
+import type { ProcessorProfile } from './host.ts';
+
 export type VmOutcome =
   | { kind: 'power-off' }
   | { kind: 'reset' }
@@ -24,6 +26,8 @@ export interface VmSummary {
   exits: Record<string, number>;
   /** Calls by hypercall name, then by status name: { HvMapGpaPages: { HV_STATUS_SUCCESS: 4 } }. */
   hypercalls: Record<string, Record<string, number>>;
+  /** Where the virtual processors' work went. */
+  profile?: ProcessorProfile;
   /** The child partition's memory pool, in pages. */
   pool: { deposited: number; available: number };
   /** Pages in the child's GPA map. */

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|translation]`: the fuzzers in turn until the time is up, a
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|snapshots|translation]`: the fuzzers in turn until the time is up, a
  * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
  */
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import { CodeComparison } from './code-comparison.ts';
 import { CodeWorld } from './code-world.ts';
 import { PartitionWorld } from './partition-world.ts';
 import { SavedStateWorld } from './saved-state-world.ts';
+import { SnapshotWorld } from './snapshot-world.ts';
 
 const OPERATIONS = 20_000;
 const BATCH = 500;
@@ -14,6 +15,7 @@ const PROGRAMS = 300;
 const PROGRAM_BATCH = 25;
 const STATES = 400;
 const STATE_BATCH = 50;
+const SNAPSHOTS = 200;
 
 const { values } = parseArgs({
   options: {
@@ -32,7 +34,7 @@ function add(figures: object): void {
 
 const comparison = new CodeComparison();
 
-const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
+const FUZZERS: Readonly<Record<string, (seed: number) => void | Promise<void>>> = {
   partitions: (seed) => {
     const world = new PartitionWorld(seed);
     for (let done = 0; done < OPERATIONS; done += BATCH) world.run(BATCH);
@@ -49,6 +51,11 @@ const FUZZERS: Readonly<Record<string, (seed: number) => void>> = {
     const world = new SavedStateWorld(seed);
     for (let done = 0; done < STATES; done += STATE_BATCH) world.run(STATE_BATCH);
     world.finish();
+    add(world.figures);
+  },
+  snapshots: async (seed) => {
+    const world = await SnapshotWorld.create(seed);
+    await world.run(SNAPSHOTS);
     add(world.figures);
   },
   translation: (seed) => {
@@ -70,7 +77,7 @@ for (let seed = first; performance.now() < end && process.exitCode !== 1; seed++
   for (const [name, fuzz] of Object.entries(FUZZERS)) {
     if (values.only !== undefined && values.only !== name) continue;
     try {
-      fuzz(seed);
+      await fuzz(seed);
     } catch (error) {
       console.error(`seed ${seed}, ${name}:`, error);
       process.exitCode = 1;

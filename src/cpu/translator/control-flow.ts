@@ -2,7 +2,8 @@
  * The control-flow graph of a region: reverse postorder, dominators, and what structured code needs to know of
  * each block (after Ramsey, "Beyond Relooper", 2022).
  */
-import type { Region, Terminator } from './region.ts';
+import type { Region } from './region.ts';
+import type { Terminator } from './region-block.ts';
 
 export interface FlowNode {
   offset: number;
@@ -21,6 +22,8 @@ export interface FlowNode {
 
 export function targetsOf(end: Terminator): number[] {
   if (end.kind === 'fall') return [end.offset];
+  if (end.kind === 'call') return [end.taken];
+  if (end.kind === 'return') return end.places;
   if (end.kind !== 'branch') return [];
   return end.next === undefined ? [end.taken] : [end.taken, end.next];
 }

@@ -9,14 +9,15 @@
  * doubles the samples that its next one needs. When all slots are taken, all decoded and translated code is
  * forgotten and what is hot comes back by itself.
  */
+import type { FunctionRef } from '../../support/wasm/function-builder.ts';
 import { ModuleBuilder } from '../../support/wasm/module-builder.ts';
-import type { BlockDecoder } from '../block-decoder.ts';
+import type { BlockDecoder, DecodedSpans } from '../block-decoder.ts';
 import type { CodeSize } from '../instructions/instruction.ts';
 import { FIRST_REGION_SLOT, REGION_SLOTS } from '../interpreter.ts';
 import { Mode } from '../mode.ts';
 import type { PhysicalMemory } from '../processor.ts';
-import { importRuntime, type Runtime } from '../runtime.ts';
-import { findRegion, type Region } from './region.ts';
+import { importProceed, importRuntime, type Runtime } from '../runtime.ts';
+import { type CodeSource, findRegion, pageOf, type Region } from './region.ts';
 import { translateRegion } from './translate.ts';
 
 const CODE_SIZES: readonly CodeSize[] = [16, 32, 64];
@@ -41,7 +42,7 @@ export interface HotThreshold {
 export const HOT_AFTER: HotThreshold = {
   stretch: 20_000,
   samples: 3,
-  entries: 1000,
+  entries: 2000,
   doublings: 10,
   batch: 8,
   longestWait: 20,
@@ -51,31 +52,46 @@ export interface RegionStatistics {
   regions: number;
   instructions: number;
   milliseconds: number;
+  /** Lost to stores. */
+  regionsDropped: number;
 }
 
 /** Code that is to be translated. */
-interface Entry {
-  spa: number;
-  mode: number;
+interface Entry extends Place {
   record: number;
-  /** Whether code at a page offset has been met before: other code is left out until it is. */
-  isKnown(offset: number): boolean;
+  /** Whether code at a host address has been met before: other code is left out until it is. */
+  isKnown(host: number): boolean;
 }
 
-/** A region, and the page's bytes that it came from. */
-interface Translated extends Entry {
-  region: Region;
-  copy: Uint8Array;
+/** Where code is: `linear` is the linear address of its page. */
+interface Place {
+  spa: number;
+  linear: bigint;
+  mode: number;
+}
+
+/** Host address of the page of a linear address if it can be executed now, without a walk; negative otherwise. */
+export type ExecutablePage = (linear: bigint, user: boolean) => number;
+
+/** What regions are made from, and where they go. */
+export interface RegionPlace {
+  memory: PhysicalMemory;
+  decoder: BlockDecoder;
+  /** What a region's module imports. */
+  imports: WebAssembly.Imports;
+  table: WebAssembly.Table;
+  executablePage: ExecutablePage;
 }
 
 export class RegionCache {
-  readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0 };
+  readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0, regionsDropped: 0 };
   private readonly memory: PhysicalMemory;
   private readonly decoder: BlockDecoder;
   private readonly imports: WebAssembly.Imports;
   private readonly table: WebAssembly.Table;
   private readonly hotAfter: HotThreshold;
-  private readonly wanted: { spa: number; mode: number }[] = [];
+  private readonly executablePage: ExecutablePage;
+  private readonly wanted: Place[] = [];
   /** Stretches since something is wanted. */
   private waited = 0;
   private readonly slots: number;
@@ -88,18 +104,13 @@ export class RegionCache {
   private readonly freeSlots: number[] = [];
   private nextSlot = 0;
 
-  constructor(
-    memory: PhysicalMemory,
-    decoder: BlockDecoder,
-    imports: WebAssembly.Imports,
-    table: WebAssembly.Table,
-    hotAfter: HotThreshold = HOT_AFTER,
-    slots: number = REGION_SLOTS,
-  ) {
+  constructor(place: RegionPlace, hotAfter: HotThreshold = HOT_AFTER, slots: number = REGION_SLOTS) {
+    const { memory, decoder, imports, table, executablePage } = place;
     this.memory = memory;
     this.decoder = decoder;
     this.imports = imports;
     this.table = table;
+    this.executablePage = executablePage;
     this.hotAfter = hotAfter;
     this.slots = slots;
     decoder.entriesBeforeHot = hotAfter.entries;
@@ -116,20 +127,20 @@ export class RegionCache {
     return this.size >= this.slots;
   }
 
-  /** A stretch ended at host address `spa` in `mode`; no guest code is running. */
-  sample(spa: number, mode: number): void {
+  /** A stretch ended there; no guest code is running. */
+  sample({ spa, linear, mode }: Place): void {
     const record = this.decoder.recordOf(spa, mode);
     if (!this.canEnter(record, mode)) return;
     const count = this.count(record);
-    if (count >= this.samplesNeeded(Math.floor(spa / 4096))) this.want(spa, mode, record);
+    if (count >= this.samplesNeeded(Math.floor(spa / 4096))) this.want({ spa, linear, mode }, record);
   }
 
   /** A block was entered as often as its slot allowed. */
-  blockIsHot(spa: number, mode: number): void {
+  blockIsHot({ spa, linear, mode }: Place): void {
     const record = this.decoder.recordOf(spa, mode);
     if (!this.canEnter(record, mode)) return;
     // Where regions are lost again and again it takes longer.
-    if (this.count(record) >= this.patience(Math.floor(spa / 4096))) this.want(spa, mode, record);
+    if (this.count(record) >= this.patience(Math.floor(spa / 4096))) this.want({ spa, linear, mode }, record);
     else this.decoder.countAgain(spa, mode);
   }
 
@@ -145,9 +156,9 @@ export class RegionCache {
     return count;
   }
 
-  private want(spa: number, mode: number, record: number): void {
+  private want(place: Place, record: number): void {
     this.samples.delete(record);
-    this.wanted.push({ spa, mode });
+    this.wanted.push(place);
   }
 
   /** Translates what waits, if it is enough or has waited long enough; no guest code is running. */
@@ -158,14 +169,11 @@ export class RegionCache {
     if (this.size + this.wanted.length > this.slots) this.decoder.flush();
     this.waited = 0;
     const entries = this.wanted.splice(0).slice(0, this.slots - this.size);
-    const isKnown = (spn: number, mode: number) => (offset: number) =>
-      this.decoder.isKnown(spn, offset, mode);
     this.translate(
-      entries.map(({ spa, mode }) => ({
-        spa,
-        mode,
-        record: this.decoder.recordOf(spa, mode),
-        isKnown: isKnown(Math.floor(spa / 4096), mode),
+      entries.map((place) => ({
+        ...place,
+        record: this.decoder.recordOf(place.spa, place.mode),
+        isKnown: (host) => this.decoder.isKnown(host >>> 12, host & 4095, place.mode),
       })),
       SHORTEST_REGION,
     );
@@ -179,21 +187,22 @@ export class RegionCache {
   }
 
   /** Translates at once, however short, and code that was never met: for tests that force it. */
-  translateNow(spa: number, mode: number, record: number): void {
-    if (mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
-    this.translate([{ spa, mode, record, isKnown: () => true }], 1);
+  translateNow(place: Place, record: number): void {
+    if (place.mode & (Mode.Shadow | Mode.Trap) || this.isFull) return;
+    this.translate([{ ...place, record, isKnown: () => true }], 1);
   }
 
   private translate(entries: readonly Entry[], shortest: number): void {
     const started = performance.now();
     const m = new ModuleBuilder();
     const runtime = importRuntime(m, this.decoder.isShared);
-    const made: Translated[] = [];
+    const proceed = importProceed(m);
+    const made: (Entry & { region: Region })[] = [];
     for (const entry of entries) {
       if (!this.canEnter(entry.record, entry.mode) || made.some((other) => other.record === entry.record))
         continue;
-      const region = this.defineRegion(m, runtime, entry, shortest, `region${made.length}`);
-      if (region) made.push({ ...entry, ...region });
+      const region = this.defineRegion(m, { runtime, proceed }, entry, shortest, `region${made.length}`);
+      if (region) made.push({ ...entry, region });
       else this.refuse(entry.record);
     }
     if (made.length === 0) return;
@@ -212,31 +221,49 @@ export class RegionCache {
 
   private defineRegion(
     m: ModuleBuilder,
-    runtime: Runtime,
-    { spa, mode, record, isKnown }: Entry,
+    calls: { runtime: Runtime; proceed: FunctionRef },
+    entry: Entry,
     shortest: number,
     name: string,
-  ): { region: Region; copy: Uint8Array } | undefined {
-    const page = spa - (spa % 4096);
-    const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
-    // A copy: another processor may write to the page meanwhile.
-    const copy = this.memory.bytes.slice(page, page + 4096);
-    const region = findRegion(copy, 0, spa - page, code, mode, isKnown);
-    if (!region || region.instructionCount < shortest) return undefined;
-    const ref = translateRegion(m, name, region, { runtime, mode, entryRecord: record });
-    if (!ref) return undefined;
-    m.export(ref);
-    return { region, copy };
+  ): Region | undefined {
+    const { mode, record } = entry;
+    // What calls and other pages bring in may make loops with two ways in.
+    for (const follow of [true, false]) {
+      const region = findRegion(this.source(entry, follow), entry.spa & 4095);
+      if (!region || region.instructionCount < shortest) return undefined;
+      const ref = translateRegion(m, name, region, { ...calls, mode, entryRecord: record });
+      if (!ref) continue;
+      m.export(ref);
+      return region;
+    }
+    return undefined;
   }
 
-  private enter({ record, spa, mode, region, copy }: Translated, code: unknown): void {
+  /** The page at a host address; a copy where another processor may write to it meanwhile. */
+  private bytesOf(host: number): Uint8Array {
+    const { bytes } = this.memory;
+    return this.decoder.isShared ? bytes.slice(host, host + 4096) : bytes.subarray(host, host + 4096);
+  }
+
+  private source({ spa, linear, mode, isKnown }: Entry, follow: boolean): CodeSource {
+    const code = CODE_SIZES[mode & Mode.CodeSizeMask]!;
+    const user = (mode & Mode.Unprivileged) !== 0;
+    const here = spa - (spa & 4095);
+    return {
+      bytesOf: (host) => this.bytesOf(host),
+      code,
+      mode,
+      isKnown,
+      follow: follow && code === 64,
+      pageAt: (offset) =>
+        offset === 0 ? here : this.executablePage(BigInt.asUintN(64, linear + BigInt(offset)), user),
+    };
+  }
+
+  private enter({ record, spa, mode, region }: Entry & { region: Region }, code: unknown): void {
     const slot = FIRST_REGION_SLOT + (this.freeSlots.pop() ?? this.nextSlot++);
     this.table.set(slot, code);
-    const extents = [...region.blocks.values()].map((block) => {
-      const last = block.instructions.at(-1)!;
-      return { from: block.offset, to: last.offset + last.instruction.length };
-    });
-    if (!this.decoder.enterRegion(record, spa, mode, slot, extents, copy)) {
+    if (!this.decoder.enterRegion(record, spa, mode, slot, spansOf(region))) {
       this.table.set(slot, null);
       this.freeSlots.push(slot - FIRST_REGION_SLOT);
       return;
@@ -249,6 +276,7 @@ export class RegionCache {
   private dropped(slot: number, spn: number): void {
     this.table.set(slot, null);
     this.freeSlots.push(slot - FIRST_REGION_SLOT);
+    this.statistics.regionsDropped++;
     if (this.losses.size > MOST_REMEMBERED) this.losses.clear();
     this.losses.set(spn, (this.losses.get(spn) ?? 0) + 1);
   }
@@ -262,4 +290,18 @@ export class RegionCache {
     this.freeSlots.length = 0;
     this.nextSlot = 0;
   }
+}
+
+/** The bytes that a region came from, by system physical page. */
+function spansOf({ blocks, pages }: Region): Map<number, DecodedSpans> {
+  const code = new Map<number, DecodedSpans>();
+  for (const { offset, instructions } of blocks.values()) {
+    const last = instructions.at(-1);
+    if (!last) continue;
+    const { host, bytes } = pages.get(pageOf(offset))!;
+    const decoded = code.get(host >>> 12) ?? { spans: [], bytes };
+    decoded.spans.push({ from: offset & 4095, to: (last.offset & 4095) + last.instruction.length });
+    code.set(host >>> 12, decoded);
+  }
+  return code;
 }

@@ -9,7 +9,7 @@ import type { Value } from '../../support/wasm/values.ts';
 import type { Form } from '../instructions/forms.ts';
 import { auxiliaryOf } from '../semantics/flag-operation.ts';
 import { type FlagOperation, signExtend } from '../stage.ts';
-import type { RegionBlock, RegionInstruction } from './region.ts';
+import type { RegionBlock, RegionInstruction } from './region-block.ts';
 
 /** Set all six flags from their operands, or all but CF. */
 const HOLDERS = new Set('add sub adc sbb and or xor cmp test neg inc dec'.split(' '));

@@ -23,6 +23,8 @@ export class RegionLocals {
   readonly budget: Local;
   /** How the region is left: see `WayOut`. */
   readonly way: Local;
+  /** Offset of the page that control is on, from the entry's. */
+  readonly page: Local;
   readonly flags: RegionFlags;
   /** 1 once a store of ours has changed the region's own code. */
   readonly stale: Local;
@@ -33,6 +35,7 @@ export class RegionLocals {
     this.f = f;
     this.budget = f.local('i32');
     this.way = f.local('i32');
+    this.page = f.local('i32');
     this.stale = f.local('i32');
     for (let k = 0; k < 16; k++) this.gpr[k] = f.local('i64');
     this.flagResult = f.local('i64');
@@ -40,7 +43,7 @@ export class RegionLocals {
     this.flags = new RegionFlags(f);
   }
 
-  /** Leaves the region at a page offset, or where RIP says; `unexecuted` instructions of the block were not run. */
+  /** Leaves the region at an offset of its page, or where RIP says; `unexecuted` instructions of the block were not run. */
   leave(out: Label, way: number, pageOffset: number, unexecuted: number): void {
     const held = this.flags.number() << WayOut.HeldShift;
     this.f.set(this.way, i32.const(way | pageOffset | (unexecuted << WayOut.UnexecutedShift) | held));
@@ -92,7 +95,7 @@ export const WayOut = {
 export interface RegionFlow {
   /** Out of the region; `way` says how. */
   out: Label;
-  /** Continues at a page offset, in the region or outside. */
+  /** Continues at a place, in the region or outside. */
   goTo(offset: number): void;
 }
 
@@ -103,8 +106,10 @@ export class RegionStage extends StaticStage {
   private readonly placed: PlacedInstruction;
   /** Instructions of the block from this one on, itself included. */
   private readonly remaining: number;
-  /** Relative targets are page offsets of the region's own flow. */
+  /** Place that a relative branch or call goes to. */
   private readonly target: number | undefined;
+  /** Places in the region that a return may go to. */
+  private readonly returns: readonly number[];
   private readonly entryRecord: number;
   /** The instruction keeps its operation instead of setting flags. */
   private readonly holds: boolean;
@@ -124,6 +129,7 @@ export class RegionStage extends StaticStage {
       flow: RegionFlow;
       remaining: number;
       target: number | undefined;
+      returns: readonly number[];
       entryRecord: number;
       holds: boolean;
     },
@@ -135,6 +141,7 @@ export class RegionStage extends StaticStage {
     this.flow = context.flow;
     this.remaining = context.remaining;
     this.target = context.target;
+    this.returns = context.returns;
     this.entryRecord = context.entryRecord;
     this.holds = context.holds;
     this.unprivileged = (context.mode & Mode.Unprivileged) !== 0;
@@ -208,10 +215,30 @@ export class RegionStage extends StaticStage {
   // Ends
 
   protected override abandon(): void {
-    this.locals.leave(this.flow.out, 0, this.placed.pageOffset, this.remaining);
+    this.locals.leave(this.flow.out, 0, this.placed.pageOffset & WayOut.OffsetMask, this.remaining);
   }
 
   override jump(target: Value): void {
+    if (this.returns.length > 0) {
+      this.returnTo(this.f.let(target));
+      return;
+    }
+    this.leaveTo(target);
+  }
+
+  /** A return to a caller within the region goes on there. */
+  private returnTo(target: Value): void {
+    const { flags } = this.locals;
+    const { held } = flags;
+    for (const place of this.returns) {
+      const there = i64.add(this.field('i64', S.RIP_PAGE), i64.const(place));
+      this.f.if(i64.eq(target, there), () => this.flow.goTo(place));
+      flags.held = held;
+    }
+    this.leaveTo(target);
+  }
+
+  private leaveTo(target: Value): void {
     super.setField('i64', S.RIP, target);
     this.locals.leave(this.flow.out, WayOut.Jumped | WayOut.RipStored, 0, this.remaining - 1);
   }
@@ -226,6 +253,9 @@ export class RegionStage extends StaticStage {
       const ip = i64.add(this.field('i64', S.RIP_PAGE), i64.const(this.target));
       this.f.if(i64.ltU(i64.const(0xffff), ip), () => super.jumpRelative(k), undefined, 'unlikely');
     }
+    // A call's own push may have changed the region's code.
+    if (this.touchedCode)
+      this.f.if(this.locals.stale.get, () => super.jumpRelative(k), undefined, 'unlikely');
     const { flags } = this.locals;
     const { held } = flags;
     this.flow.goTo(this.target);

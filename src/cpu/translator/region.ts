@@ -1,50 +1,50 @@
 /**
- * A region: the basic blocks that relative branches reach from an entry within one page of code. It is what the
- * translator makes one function of. Calls, returns, indirect jumps and code on other pages lie outside.
+ * A region: the basic blocks that relative branches, calls and their returns reach from an entry. It is what the
+ * translator makes one function of. Places are linear offsets from the page of the entry; other pages belong to it
+ * where their translation is known now, and control crosses to them under a guard (translate.ts). Indirect jumps,
+ * returns to unknown callers and code that was not met yet lie outside.
  */
 import { decode, MAX_INSTRUCTION_LENGTH } from '../instructions/decode.ts';
 import { type Form, formOf } from '../instructions/forms.ts';
-import type { CodeSize, Instruction } from '../instructions/instruction.ts';
+import type { CodeSize } from '../instructions/instruction.ts';
 import { faultOfMode } from '../mode-faults.ts';
 import { ENDS_BLOCK } from '../operand-places.ts';
 import { semantics } from '../semantics/index.ts';
-
-export interface RegionInstruction {
-  instruction: Instruction;
-  form: Form;
-  /** Offset of its first byte within the page. */
-  offset: number;
-}
-
-/** How a block ends. */
-export type Terminator =
-  /** A relative branch: the last instruction runs with these targets (page offsets). */
-  | { kind: 'branch'; taken: number; next: number | undefined }
-  /** Control leaves by the last instruction itself (call, ret, indirect jump). */
-  | { kind: 'instruction' }
-  /** What comes next is not in the region: leave to this page offset. */
-  | { kind: 'outside'; offset: number }
-  /** Falls into the block at this page offset. */
-  | { kind: 'fall'; offset: number };
-
-export interface RegionBlock {
-  /** Page offset of the first instruction. */
-  offset: number;
-  instructions: RegionInstruction[];
-  end: Terminator;
-}
+import type { RegionBlock, RegionInstruction, Terminator } from './region-block.ts';
+import { findReturns } from './returns.ts';
 
 export interface Region {
   entry: number;
-  /** By page offset. */
+  /** By place. */
   blocks: Map<number, RegionBlock>;
   instructionCount: number;
-  /** Page offset behind the last byte of any instruction. */
-  endOffset: number;
+  /** Each page that the region has code on, by the offset of its first byte. */
+  pages: ReadonlyMap<number, SourcePage>;
 }
 
-const MAX_BLOCKS = 48;
-const MAX_INSTRUCTIONS = 400;
+/** A page's host address, and the bytes that were decoded. */
+export interface SourcePage {
+  host: number;
+  bytes: Uint8Array;
+}
+
+/** What a region is found in. */
+export interface CodeSource {
+  /** The bytes of the page at a host address. */
+  bytesOf(host: number): Uint8Array;
+  code: CodeSize;
+  mode: number;
+  /** Host address of the page at this offset (a multiple of 4096) from the entry's page; -1 where it is not known. */
+  pageAt(offset: number): number;
+  /** Whether the code at a place has been met; other code is left out until it is. */
+  isKnown(host: number): boolean;
+  /** Whether calls, returns and other pages may belong to the region. */
+  follow: boolean;
+}
+
+const MAX_BLOCKS = 32;
+const MAX_INSTRUCTIONS = 120;
+const MAX_PAGES = 4;
 /** Blocks that begin inside others' instructions may decode the same bytes several times; together no more than this. */
 const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);
@@ -54,42 +54,35 @@ const BRANCHES = /^(j(?!mpf).*|loop(e|ne)?)$/;
 
 const isRelative = (form: Form): boolean => form.shapes[0] === 'rel';
 
-/** Decodes the region that starts at page offset `entry` of the page at host address `page`; undefined if there is none. Branches to code that `isKnown` denies lead outside. */
-export function findRegion(
-  bytes: Uint8Array,
-  page: number,
-  entry: number,
-  code: CodeSize,
-  mode: number,
-  isKnown: (offset: number) => boolean,
-): Region | undefined {
-  const decoder = new RegionDecoder(bytes, page, code, mode, isKnown);
-  return decoder.find(entry);
-}
+/** Offset of the page that a place lies on. */
+export const pageOf = (offset: number): number => offset - (offset & 4095);
+
+/** Decodes the region that starts at `entry` (0..4095); undefined if there is none. */
+export const findRegion = (source: CodeSource, entry: number): Region | undefined =>
+  new RegionDecoder(source).find(entry);
 
 class RegionDecoder {
-  private readonly bytes: Uint8Array;
-  private readonly page: number;
-  private readonly code: CodeSize;
-  private readonly mode: number;
-  private readonly isKnown: (offset: number) => boolean;
+  private readonly source: CodeSource;
+  private readonly pages = new Map<number, SourcePage>();
   private readonly instructions = new Map<number, RegionInstruction | undefined>();
 
-  constructor(
-    bytes: Uint8Array,
-    page: number,
-    code: CodeSize,
-    mode: number,
-    isKnown: (offset: number) => boolean,
-  ) {
-    this.isKnown = isKnown;
-    this.bytes = bytes;
-    this.page = page;
-    this.code = code;
-    this.mode = mode;
+  constructor(source: CodeSource) {
+    this.source = source;
   }
 
-  /** The instruction at an offset, or undefined where a region must not go. */
+  private page(offset: number): SourcePage | undefined {
+    const at = pageOf(offset);
+    const known = this.pages.get(at);
+    if (known) return known;
+    if (at !== 0 && (!this.source.follow || this.pages.size >= MAX_PAGES)) return undefined;
+    const host = this.source.pageAt(at);
+    if (host < 0) return undefined;
+    const page = { host, bytes: this.source.bytesOf(host) };
+    this.pages.set(at, page);
+    return page;
+  }
+
+  /** The instruction at a place, or undefined where a region must not go. */
   private at(offset: number): RegionInstruction | undefined {
     if (this.instructions.has(offset)) return this.instructions.get(offset);
     const found = this.decodeAt(offset);
@@ -98,18 +91,19 @@ class RegionDecoder {
   }
 
   private decodeAt(offset: number): RegionInstruction | undefined {
-    if (offset < 0 || offset >= 4096) return undefined;
-    const available = Math.min(4096 - offset, MAX_INSTRUCTION_LENGTH);
-    const result = decode(this.bytes, this.page + offset, available, this.code);
+    const page = this.page(offset);
+    if (!page) return undefined;
+    const { code, mode } = this.source;
+    const within = offset & 4095;
+    const result = decode(page.bytes, within, Math.min(4096 - within, MAX_INSTRUCTION_LENGTH), code);
     if (result.kind !== 'ok') return undefined;
     const { instruction } = result;
     const { row } = instruction;
-    if (faultOfMode(row, this.mode) || !semantics[row.mnemonic] || EXCLUDED.has(row.mnemonic))
-      return undefined;
+    if (faultOfMode(row, mode) || !semantics[row.mnemonic] || EXCLUDED.has(row.mnemonic)) return undefined;
     if (ENDS_BLOCK.has(row.mnemonic) && !IN_REGION_ENDS.has(row.mnemonic)) return undefined;
     const form = formOf(instruction);
     // A 16-bit branch in wider code cuts RIP: its target is not where the displacement says.
-    const cutsRip = isRelative(form) && form.operandSize === 16 && this.code !== 16;
+    const cutsRip = isRelative(form) && form.operandSize === 16 && code !== 16;
     if (form.shapes.includes('far') || cutsRip) return undefined;
     return { instruction, form, offset };
   }
@@ -119,38 +113,48 @@ class RegionDecoder {
     const starts = this.findStarts(entry);
     const blocks = new Map<number, RegionBlock>();
     let instructionCount = 0;
-    let endOffset = 0;
     for (const start of starts) {
       const block = this.block(start, starts, Math.max(1, MOST_DECODED - instructionCount));
       blocks.set(start, block);
       instructionCount += block.instructions.length;
-      const last = block.instructions.at(-1)!;
-      endOffset = Math.max(endOffset, last.offset + last.instruction.length);
     }
-    return { entry, blocks, instructionCount, endOffset };
+    findReturns(blocks);
+    const { pages } = this;
+    return { entry, blocks, instructionCount, pages };
   }
 
-  /** Page offsets where blocks begin, breadth first from the entry, within the limits. */
+  /** Places where blocks begin, breadth first from the entry, within the limits. */
   private findStarts(entry: number): Set<number> {
     const starts = new Set([entry]);
     const queue = [entry];
     const seen = new Set<number>();
     const add = (offset: number): void => {
-      if (starts.has(offset) || starts.size >= MAX_BLOCKS || !this.at(offset) || !this.isKnown(offset))
-        return;
+      if (starts.has(offset) || starts.size >= MAX_BLOCKS || !this.at(offset)) return;
+      if (!this.source.isKnown(this.page(offset)!.host + (offset & 4095))) return;
       starts.add(offset);
       queue.push(offset);
     };
     while (queue.length > 0 && seen.size < MAX_INSTRUCTIONS) {
-      let offset = queue.shift()!;
+      const start = queue.shift()!;
+      let offset = start;
       for (
         let at = this.at(offset);
         at && !seen.has(offset) && seen.size < MAX_INSTRUCTIONS;
         at = this.at(offset)
       ) {
+        if (pageOf(offset) !== pageOf(start)) {
+          add(offset);
+          break;
+        }
         seen.add(offset);
         const { mnemonic } = at.instruction.row;
         const next = offset + at.instruction.length;
+        if (this.isCall(at)) {
+          add(targetOf(at));
+          // Without the callee nothing of the region returns there.
+          if (starts.has(targetOf(at))) add(next);
+          break;
+        }
         if (BRANCHES.test(mnemonic) && isRelative(at.form)) {
           add(targetOf(at));
           if (mnemonic !== 'jmp') add(next);
@@ -163,29 +167,36 @@ class RegionDecoder {
     return starts;
   }
 
+  private isCall({ instruction, form }: RegionInstruction): boolean {
+    return this.source.follow && instruction.row.mnemonic === 'call' && isRelative(form);
+  }
+
   /** The block at `start`, of at most `most` instructions. */
   private block(start: number, starts: ReadonlySet<number>, most: number): RegionBlock {
     const instructions: RegionInstruction[] = [];
+    const ends = (end: Terminator): RegionBlock => ({ offset: start, instructions, end });
     let offset = start;
     for (;;) {
       const at = this.at(offset);
-      if (!at || instructions.length >= most)
-        return { offset: start, instructions, end: { kind: 'outside', offset } };
-      if (offset !== start && starts.has(offset))
-        return { offset: start, instructions, end: { kind: 'fall', offset } };
+      if (offset !== start && at && starts.has(offset)) return ends({ kind: 'fall', offset });
+      const leaves = pageOf(offset) !== pageOf(start) || instructions.length >= most;
+      if (!at || leaves) return ends({ kind: 'outside', offset });
       instructions.push(at);
       const { mnemonic } = at.instruction.row;
       offset += at.instruction.length;
+      if (this.isCall(at) && starts.has(targetOf(at)))
+        return ends({ kind: 'call', taken: targetOf(at), next: offset });
       if (BRANCHES.test(mnemonic) && isRelative(at.form)) {
         const next = mnemonic === 'jmp' ? undefined : offset;
-        return { offset: start, instructions, end: { kind: 'branch', taken: targetOf(at), next } };
+        return ends({ kind: 'branch', taken: targetOf(at), next });
       }
-      if (ENDS_BLOCK.has(mnemonic)) return { offset: start, instructions, end: { kind: 'instruction' } };
+      if (mnemonic === 'ret' && this.source.follow) return ends({ kind: 'return', places: [] });
+      if (ENDS_BLOCK.has(mnemonic)) return ends({ kind: 'instruction' });
     }
   }
 }
 
-/** Page offset of a relative branch's target; may lie outside the page. */
+/** Place of a relative branch's target. */
 function targetOf({ instruction, offset }: RegionInstruction): number {
   const operand = instruction.operands[0]!;
   const displacement = operand.kind === 'relative' ? Number(operand.displacement) : 0;

@@ -1,20 +1,25 @@
 /** Generates the WebAssembly function of a region: structured control flow over its blocks. */
 import type { FunctionBuilder, FunctionRef, Label } from '../../support/wasm/function-builder.ts';
 import type { ModuleBuilder } from '../../support/wasm/module-builder.ts';
-import { i32, i64, loads, select, type Value } from '../../support/wasm/values.ts';
+import { i32, i64, loads, type Value } from '../../support/wasm/values.ts';
+import { TLB_ADDEND, TLB_EXECUTE } from '../logical-processor-area.ts';
 import { Mode } from '../mode.ts';
+import { tlbEntry } from '../paging.ts';
 import { attentionOf, type Runtime } from '../runtime.ts';
 import { semantics } from '../semantics/index.ts';
 import { Status } from '../stage.ts';
 import * as S from '../state-layout.ts';
 import { buildFlow, type FlowNode } from './control-flow.ts';
-import type { Region, RegionBlock } from './region.ts';
+import { pageOf, type Region } from './region.ts';
+import type { RegionBlock } from './region-block.ts';
 import { mayHold, runsWhileHeld, wantsFlags } from './region-flags.ts';
 import { RegionLocals, RegionStage, type Usage, WayOut } from './region-stage.ts';
 
 /** What a region is translated for. */
 export interface TranslationContext {
   runtime: Runtime;
+  /** Where control goes that leaves the region (interpreter.ts). */
+  proceed: FunctionRef;
   mode: number;
   /** Address of the record that enters the region; its handler changes when the code does. */
   entryRecord: number;
@@ -85,8 +90,8 @@ class RegionTranslator {
     const part = (shift: number, mask: number): Value =>
       i32.and(i32.shrU(way, i32.const(shift)), i32.const(mask));
     f.if(i32.eqz(i32.and(way, i32.const(WayOut.RipStored))), () => {
-      const offset = i64.extendU(i32.and(way, i32.const(WayOut.OffsetMask)));
-      f.store('i64', state, S.RIP, this.ripAt(offset));
+      const within = i32.and(way, i32.const(WayOut.OffsetMask));
+      f.store('i64', state, S.RIP, this.ripAt(i64.extendS(i32.add(locals.page.get, within))));
     });
     locals.flags.writeNumbered(part(WayOut.HeldShift, WayOut.HeldMask), (...fields) =>
       this.setFlags(...fields),
@@ -95,8 +100,8 @@ class RegionTranslator {
     const unexecuted = part(WayOut.UnexecutedShift, WayOut.UnexecutedMask);
     f.store('i32', state, S.BUDGET, i32.add(locals.budget.get, unexecuted));
     const jumped = i32.and(way, i32.const(WayOut.Jumped));
-    f.return(select(jumped, i32.const(Status.Jumped), i32.const(Status.Leave)));
-    f.unreachable();
+    f.if(jumped, () => f.returnCall(this.context.proceed, state, this.tlb), undefined, 'likely');
+    f.emit(i32.const(Status.Leave));
   }
 
   private setFlags(result: Value, auxiliary: Value): void {
@@ -150,13 +155,14 @@ class RegionTranslator {
     this.tree(outer);
   }
 
-  /** Goes to a page offset from `from`. */
+  /** Goes to a place from `from`. */
   private goTo(from: FlowNode, offset: number): void {
     const target = this.nodes.get(offset);
     if (!target) {
-      this.leaveTo(offset);
+      this.leaveTo(from, offset);
       return;
     }
+    if (pageOf(offset) !== pageOf(from.offset)) this.cross(from, offset);
     const back = target.order <= from.order;
     const meets = back || target.isMerge || target.isLoop;
     if (meets && wantsFlags(this.region.blocks.get(offset)!)) {
@@ -168,6 +174,21 @@ class RegionTranslator {
     else this.tree(target);
   }
 
+  /** To another page: it must still be where it was when the region was made, else the region is left. */
+  private cross(from: FlowNode, offset: number): void {
+    const { f, state } = this;
+    const page = pageOf(offset);
+    f.scope(() => {
+      const linear = f.let(i64.add(loads.i64(state, S.RIP_PAGE), i64.const(page)));
+      const entry = f.let(tlbEntry(f, this.tlb, linear));
+      const host = i32.add(i32.wrap(linear), loads.i32(entry, TLB_ADDEND));
+      const moved = i32.xor(host, i32.const(this.region.pages.get(page)!.host));
+      const unknown = i64.ne(loads.i64(entry, TLB_EXECUTE), linear);
+      f.if(i32.or(unknown, moved), () => this.leaveTo(from, offset), undefined, 'unlikely');
+    });
+    f.set(this.locals.page, i32.const(page));
+  }
+
   /** A back edge: where budget and attention are looked at. */
   private goBack(target: FlowNode): void {
     const { f, locals } = this;
@@ -176,13 +197,14 @@ class RegionTranslator {
       i32.eqz(attentionOf(this.state, this.context.runtime)),
     );
     f.branchIf(this.loops.get(target)!, calm, 'likely');
-    this.leaveTo(target.offset);
+    this.leaveTo(target, target.offset);
   }
 
-  private leaveTo(offset: number): void {
+  /** Leaves to a place from code on `from`'s page. */
+  private leaveTo(from: FlowNode, offset: number): void {
     const { f, locals } = this;
-    if (offset >= 0 && offset <= WayOut.OffsetMask) {
-      locals.leave(this.out, WayOut.Jumped, offset, 0);
+    if (pageOf(offset) === pageOf(from.offset)) {
+      locals.leave(this.out, WayOut.Jumped, offset & WayOut.OffsetMask, 0);
       return;
     }
     f.store('i64', this.state, S.RIP, this.ripAt(i64.const(offset)));
@@ -198,7 +220,7 @@ class RegionTranslator {
     for (let index = 0; index < count; index++) this.instruction(node, block, index);
     const { end } = block;
     if (end.kind === 'fall') this.goTo(node, end.offset);
-    else if (end.kind === 'outside') this.leaveTo(end.offset);
+    else if (end.kind === 'outside') this.leaveTo(node, end.offset);
     else if (end.kind === 'branch' && end.next !== undefined) this.goTo(node, end.next);
   }
 
@@ -211,7 +233,9 @@ class RegionTranslator {
       locals.flags.held = undefined;
     }
     const last = index === block.instructions.length - 1;
-    const target = last && block.end.kind === 'branch' ? block.end.taken : undefined;
+    const { end } = block;
+    const target = last && (end.kind === 'branch' || end.kind === 'call') ? end.taken : undefined;
+    const returns = last && end.kind === 'return' ? end.places : [];
     const stage = new RegionStage(f, this.context.runtime, this.state, this.tlb, {
       placed: { instruction, form, pageOffset: offset, index: 0 },
       mode: this.context.mode,
@@ -220,12 +244,13 @@ class RegionTranslator {
       flow: { out: this.out, goTo: (to) => this.goTo(node, to) },
       remaining: block.instructions.length - index,
       target,
+      returns,
       entryRecord: this.context.entryRecord,
       holds: mayHold(at),
     });
     f.scope(() => semantics[form.mnemonic]!(stage));
     // A store that changed this very region: what follows must be decoded again.
-    if (stage.touchedCode && !(last && block.end.kind === 'instruction'))
-      f.if(locals.stale.get, () => stage.finishBlock(), undefined, 'unlikely');
+    const goesOn = !last || end.kind === 'branch' || end.kind === 'fall' || end.kind === 'outside';
+    if (stage.touchedCode && goesOn) f.if(locals.stale.get, () => stage.finishBlock(), undefined, 'unlikely');
   }
 }

@@ -105,6 +105,21 @@ export class FunctionBuilder {
     return { type: result, kind: 'op', code: Array.from(code.view()), operands: [...operands, target] };
   }
 
+  /** Leaves by a tail call. */
+  returnCall(fn: FunctionRef, ...operands: Value[]): void {
+    for (const operand of operands) this.emit(operand);
+    this.code.u8(0x12);
+    this.code.unsigned(fn.index);
+  }
+
+  /** Leaves by a tail call through table 0. */
+  returnCallIndirect(signature: number, target: Value, ...operands: Value[]): void {
+    for (const operand of [...operands, target]) this.emit(operand);
+    this.code.u8(0x13);
+    this.code.unsigned(signature);
+    this.code.u8(0);
+  }
+
   // Locals
 
   local(type: ValueType): Local {

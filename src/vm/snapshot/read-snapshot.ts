@@ -9,6 +9,7 @@ import { StateReader, type StateRecord } from '../../support/saved-state/state-v
 import { ConfigurationError } from '../vm-config.ts';
 import { decodeHeader, HEADER_BYTES, SECTION_NAMES, type SnapshotHeader } from './format.ts';
 import { PageIndex } from './page-index.ts';
+import { restoredNuma } from './saved-numa.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 import { MACHINE_STATE } from './write-snapshot.ts';
@@ -36,6 +37,7 @@ export function readSnapshot(file: SnapshotFile): Snapshot {
     partition: from.bytesUpTo('partition', MOST_PARTITION_BYTES),
     chipset: from.record('chipset'),
   };
+  const numa = from.has('numa') ? restoredNuma(from.record('numa'), saved.memoryBytes) : undefined;
   if (from.failed) refuse(`its state is damaged at ${from.failedAt}`);
   if (saved.memoryBytes !== header.memoryBytes) {
     refuse(
@@ -45,7 +47,7 @@ export function readSnapshot(file: SnapshotFile): Snapshot {
   const index = PageIndex.decode(runs, header.memoryBytes / PAGE_SIZE, header.storedPages);
   if (index === undefined) return refuse('its page index contradicts itself');
   const pages = { file, index, checksums: words(checksums), firstPage: header.firstMemoryPage };
-  return { name: file.name, ...saved, pages };
+  return { name: file.name, ...saved, numa, pages };
 }
 
 /** The sections, each found whole. They stand behind one another, so one read brings them. */

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { PAGE_SIZE } from '../../hvdef/types.ts';
 import { multibootImage } from '../loaders/hand-made-images.ts';
 import { VirtualMachine } from '../virtual-machine.ts';
-import { ConfigurationError, type VmConfig } from '../vm-config.ts';
+import { ConfigurationError, type NumaConfig, type VmConfig } from '../vm-config.ts';
 import type { VmOutcome } from '../vm-outcome.ts';
 import { decodeHeader, FORMAT_VERSION, HEADER_BYTES, SECTION_NAMES } from './format.ts';
 import { MemoryFile } from './memory-file.ts';
@@ -141,6 +141,82 @@ describe('a machine that goes on from a snapshot', () => {
     expect(outcome.kind).toBe('snapshot-damaged');
     expect(outcome).toMatchObject({ text: expect.stringContaining('cut off') });
   });
+});
+
+describe('NUMA nodes of a machine that goes on', async () => {
+  const nodeBytes = [MEMORY_BYTES / 4, (MEMORY_BYTES * 3) / 4];
+  const distances = [
+    [10, 17],
+    [31, 10],
+  ];
+  const file = await saved({ ...config, numa: { nodeBytes, distances } });
+  const create = (numa: NumaConfig | undefined, from = file) => {
+    const restore = { snapshot: readSnapshot(from), clone: false };
+    return VirtualMachine.create({ ...config, numa, restore }, { serialOutput() {} });
+  };
+
+  test('are those of the one that was saved, without being asked for', async () => {
+    const machine = create(undefined);
+    machine.serialInput(Uint8Array.of(1));
+    expect(await machine.run()).toEqual(exit(0x22));
+    const { proximity } = (machine.inspect() as { hypervisor: { proximity: unknown[] } }).hypervisor;
+    expect(proximity).toHaveLength(2);
+    const again = await saved({ ...config, restore: { snapshot: readSnapshot(file), clone: false } });
+    expect(readSnapshot(again).numa).toEqual({ nodeBytes, distances });
+  });
+
+  test('may be asked for as they were', () => {
+    expect(() => create({ nodeBytes, distances })).not.toThrow();
+  });
+
+  test.each([
+    [
+      'other sizes',
+      { nodeBytes: [...nodeBytes].reverse(), distances },
+      'nodes of 2 and 6 MiB with distances 10 17 / 31 10, not',
+    ],
+    ['other distances', { nodeBytes }, 'not NUMA nodes of 2 and 6 MiB'],
+    ['one node', { nodeBytes: [MEMORY_BYTES] }, 'not NUMA nodes of 8 MiB'],
+  ])('are refused with %s', (_, numa, text) => {
+    expect(() => create(numa)).toThrow(text);
+    expect(() => create(numa)).toThrow(ConfigurationError);
+  });
+
+  test('are refused for a machine that had none', async () => {
+    expect(() => create({ nodeBytes }, plainFile)).toThrow(
+      'a snapshot has no NUMA nodes, not NUMA nodes of 2 and 6 MiB',
+    );
+  });
+  const plainFile = await saved(config);
+
+  test('may be told in the SLIT by default, and asked for with the same distances', async () => {
+    const plain = await saved({ ...config, numa: { nodeBytes } });
+    expect(() =>
+      create(
+        {
+          nodeBytes,
+          distances: [
+            [10, 20],
+            [20, 10],
+          ],
+        },
+        plain,
+      ),
+    ).not.toThrow();
+  });
+});
+
+test('memory and processors of a machine that goes on are the saved ones', async () => {
+  const snapshot = readSnapshot(await saved(config));
+  const create = (other: Partial<VmConfig>) => () =>
+    VirtualMachine.create(
+      { ...config, ...other, restore: { snapshot, clone: false } },
+      { serialOutput() {} },
+    );
+  expect(create({ memoryBytes: 2 * MEMORY_BYTES })).toThrow(
+    'memory: the machine in a snapshot has 8 MiB, not 16',
+  );
+  expect(create({ vpCount: 2 })).toThrow('vps: the machine in a snapshot has 1 virtual processors, not 2');
 });
 
 describe('taking a snapshot', () => {

@@ -1,5 +1,6 @@
 /** What a snapshot holds, once it was read and found whole but for its memory (read-snapshot.ts). */
 import type { StateReader } from '../../support/saved-state/state-value.ts';
+import type { NumaConfig } from '../vm-config.ts';
 import type { PageIndex } from './page-index.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 
@@ -17,6 +18,8 @@ export interface Snapshot {
   name: string;
   memoryBytes: number;
   vpCount: number;
+  /** NUMA nodes; undefined: the machine did not speak of any. */
+  numa?: NumaConfig;
   /** The stream for HvRestorePartitionState. */
   partition: Uint8Array;
   chipset: StateReader;

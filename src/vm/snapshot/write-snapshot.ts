@@ -7,8 +7,10 @@ import { crc32 } from 'node:zlib';
 import { PAGE_SIZE } from '../../hvdef/types.ts';
 import { encodeStream } from '../../support/saved-state/state-stream.ts';
 import type { StateRecord } from '../../support/saved-state/state-value.ts';
+import type { NumaConfig } from '../vm-config.ts';
 import { encodeHeader, layOut } from './format.ts';
 import { PageIndex } from './page-index.ts';
+import { savedNuma } from './saved-numa.ts';
 import type { SnapshotSink } from './snapshot-file.ts';
 
 /** Kind of the state's stream. */
@@ -21,6 +23,7 @@ const WRITE_STEP = 256;
 export interface MachineState {
   memoryBytes: number;
   vpCount: number;
+  numa: NumaConfig | undefined;
   /** The stream of HvSavePartitionState. */
   partition: Uint8Array;
   chipset: StateRecord;
@@ -53,7 +56,8 @@ export function* writeSnapshot(
   const index = found.value;
   const total = index.storedPages;
 
-  const stream = encodeStream(MACHINE_STATE, { ...state });
+  const { numa, ...rest } = state;
+  const stream = encodeStream(MACHINE_STATE, numa === undefined ? rest : { ...rest, numa: savedNuma(numa) });
   const runs = index.encode();
   const header = layOut(state.memoryBytes, total, [stream.length, runs.length, total * 4]);
   const checksums = new Uint8Array(total * 4);

@@ -1,10 +1,12 @@
 /**
  * The processor modes that may make a hypercall (TLFS 2.0a §4.5): a guest parent starts a child's processor right at
  * the hypercall instruction, in a mode of its choice. Its interrupt table is in memory that the child does not have, so
- * that an exception shows as an intercept: of a load from just that vector's entry.
+ * that an exception shows as an intercept: of a load from just that vector's entry, or of the exception itself where the
+ * parent asked for that (§11.12).
  */
 import { HypercallCode as C } from '../../../src/hvdef/hypercalls.ts';
-import { MessageType } from '../../../src/hvdef/messages.ts';
+import { InterceptAccessMask, InterceptType } from '../../../src/hvdef/intercepts.ts';
+import { ExceptionMessage, MessageType } from '../../../src/hvdef/messages.ts';
 import { SyntheticMsr } from '../../../src/hvdef/msr.ts';
 import { RegisterName as R } from '../../../src/hvdef/registers.ts';
 import { HvStatus } from '../../../src/hvdef/status.ts';
@@ -32,8 +34,15 @@ const REAL = { cr0: 0x10n, code: 0x009bn, data: 0x0093n, selector: 0n };
 const KERNEL = { cr0: 0x11n, code: 0xc09bn, data: 0xc093n, selector: 8n };
 const USER = { cr0: 0x11n, code: 0xc0fbn, data: 0xc0f3n, selector: 0x0bn };
 
-/** Executes one hypercall; 'undefined' if it raised #UD, else its status, or what went wrong. */
-export function hypercallIn(s: Scene, mode: HypercallMode): 'undefined' | number | string {
+/**
+ * Executes one hypercall; 'undefined' if it raised #UD, 'intercepted' if the parent heard of that (which `intercepted`
+ * asks for), else its status, or what went wrong.
+ */
+export function hypercallIn(
+  s: Scene,
+  mode: HypercallMode,
+  intercepted: boolean,
+): 'undefined' | 'intercepted' | number | string {
   const { parent } = s;
   parent.writeMsr(SyntheticMsr.Sint0, 0x40n);
   const id = s.childWithVp();
@@ -58,6 +67,10 @@ export function hypercallIn(s: Scene, mode: HypercallMode): 'undefined' | number
   set(R.Rip, 0n);
   set(R.Rax, NO_SUCH_CALL);
   set(R.Rdx, 0n);
+  if (intercepted) {
+    const asked = BigInt(InterceptAccessMask.Execute) | (BigInt(InterceptType.X64Exception) << 32n);
+    must(parent, C.InstallIntercept, [id, asked, UNDEFINED_OPCODE]);
+  }
   set(R.ExplicitSuspend, 0n);
 
   const slot = parent.seen(parent.messagePage);
@@ -72,9 +85,14 @@ export function hypercallIn(s: Scene, mode: HypercallMode): 'undefined' | number
       : 'nothing happened';
   }
   const gpa = Number(view.getBigUint64(slot + MESSAGE_GPA, true) - TABLE);
+  const vector = view.getUint16(slot + ExceptionMessage.Vector, true);
   view.setUint32(slot, 0, true);
   parent.writeMsr(SyntheticMsr.Eom, 0n);
   const entry = UNDEFINED_OPCODE * (mode === 'real mode' ? REAL_ENTRY_BYTES : GATE_BYTES);
+  if (type === MessageType.X64ExceptionIntercept) {
+    if (vector !== UNDEFINED_OPCODE) return `vector ${vector} was intercepted`;
+    return processor.getRip() === 0n ? 'intercepted' : 'the instruction was carried out in part';
+  }
   if (type !== MessageType.UnmappedGpa || gpa !== entry)
     return `message 0x${type.toString(16)} at byte ${gpa} of the interrupt table`;
   return processor.getRip() === 0n ? 'undefined' : 'the instruction was carried out in part';

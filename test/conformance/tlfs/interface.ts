@@ -195,8 +195,16 @@ export const INTERFACE_CLAIMS: readonly InterfaceClaim[] = [
         ? `a hypercall in ${mode} raises #UD`
         : `the same instruction at ${mode} is a hypercall`,
     check: (s: Scene) => {
-      const found = hypercallIn(s, mode);
+      const found = hypercallIn(s, mode, false);
       return found === expected ? undefined : `it ended with ${found}`;
+    },
+  })),
+  ...(['real mode', 'CPL 3'] as const).map((mode) => ({
+    section: '9.1',
+    claim: `the #UD of a hypercall in ${mode} goes to a parent that intercepts it, and not to the guest`,
+    check: (s: Scene) => {
+      const found = hypercallIn(s, mode, true);
+      return found === 'intercepted' ? undefined : `it ended with ${found}`;
     },
   })),
   {
