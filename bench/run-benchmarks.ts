@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 import { buildInitramfs, cacheFolder, type Flavour, prepareDebianGuest } from '../src/guests/debian-guest.ts';
 import { commandLine, INIT_FIRST_LINE, SCRIPT_DONE } from '../src/guests/initramfs.ts';
 import { measureBare, printBareTable } from './bare-benchmark.ts';
-import { PEERS, type Peer } from './bare-machines.ts';
+import { PEERS } from './bare-machines.ts';
 import { compilePrograms, PROGRAMS, programEntries, readResults } from './guest-programs.ts';
 import { recordHistory } from './history.ts';
 import { type Measurement, measure } from './measured-process.ts';
@@ -70,13 +70,23 @@ const { values } = parseArgs({
 
 const log = (line: string): void => console.error(`bench: ${line}`);
 const runCount = Math.max(1, Number.parseInt(values.runs, 10) || 1);
-const tables = values.tables.split(',');
+const tables = words('--tables', values.tables, ['linux', 'bare']);
+const peers = words('--peers', values.peers, PEERS);
 if (tables.includes('linux')) await linuxTable();
 if (tables.includes('bare')) {
-  const peers = PEERS.filter((peer: Peer) => values.peers.split(',').includes(peer));
   const figures = await measureBare(peers, runCount, log);
   console.log();
   printBareTable(figures);
+}
+
+/** The words of a list with commas; one that is not known ends the command. */
+function words<Word extends string>(option: string, list: string, known: readonly Word[]): Word[] {
+  const unknown = list.split(',').filter((word) => !known.some((each) => each === word));
+  if (unknown.length > 0) {
+    log(`${option}: ${unknown.join(', ')} is none of ${known.join(', ')}`);
+    process.exit(2);
+  }
+  return known.filter((word) => list.split(',').includes(word));
 }
 
 async function linuxTable(): Promise<void> {

@@ -2,7 +2,8 @@
  * `--numa SPEC`: a number of nodes that share the memory evenly, the size of each (`256M,256M`), or `host`: as many
  * as the machine under us has, in the proportions and with the distances that it has.
  */
-import { MEMORY_GRANULE_BYTES, type NumaConfig } from '../vm/vm-config.ts';
+import type { NumaConfig } from '../vm/numa-config.ts';
+import { MEMORY_GRANULE_BYTES } from '../vm/vm-config.ts';
 import { type HostNodes, hostNodes } from './host-topology.ts';
 import { UsageError } from './usage-error.ts';
 

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { emptyProfile } from '../cpu/profile.ts';
 import { describeOutcome } from './exit-status.ts';
 import { summaryJson, summaryText } from './summary-text.ts';
 import { traceLine } from './trace-file.ts';
@@ -38,6 +39,14 @@ test('the JSON summary is one line with outcome and status', () => {
   const line = summaryJson({ kind: 'power-off' }, 0, SUMMARY);
   expect(line.indexOf('\n')).toBe(line.length - 1);
   expect(JSON.parse(line)).toMatchObject({ outcome: 'power-off', status: 0, instructions: 5_000_000 });
+});
+
+test('the summary for people tells how much was translated', () => {
+  const profile = emptyProfile();
+  profile.instructions = { interpreter: 1_000_000, regions: 4_000_000 };
+  Object.assign(profile.translator, { regions: 12, milliseconds: 340 });
+  expect(summaryText({ ...SUMMARY, profile })).toContain('80 % of them, in 12 regions made in 0.34 s');
+  expect(summaryText(SUMMARY)).not.toContain('translated');
 });
 
 test('the summary for people counts exits by frequency and calls by status', () => {

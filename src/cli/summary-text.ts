@@ -17,6 +17,7 @@ export function summaryText(summary: VmSummary): string {
   return [
     `seconds:       ${summary.seconds.toFixed(2)} (first serial output after ${seconds(summary.secondsToFirstSerial)})`,
     `instructions:  ${(summary.instructions / 1e6).toFixed(1)} million (${rate.toFixed(0)} million a second)`,
+    ...translatedLines(summary),
     `GPA map:       ${summary.pagesMapped} pages of 4 KiB`,
     `memory pool:   ${pool}`,
     '',
@@ -25,6 +26,15 @@ export function summaryText(summary: VmSummary): string {
     tableText(hypercallRows(summary.hypercalls)).trimEnd(),
     '',
   ].join('\n');
+}
+
+function translatedLines({ profile, instructions }: VmSummary): string[] {
+  if (profile === undefined || instructions === 0) return [];
+  const share = (100 * profile.instructions.regions) / instructions;
+  const { regions, milliseconds } = profile.translator;
+  return [
+    `translated:    ${share.toFixed(0)} % of them, in ${regions} regions made in ${(milliseconds / 1000).toFixed(2)} s`,
+  ];
 }
 
 function countRows(exits: VmSummary['exits']): { exit: string; count: number }[] {

@@ -202,6 +202,8 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     if (reason === Exit.Memory) this.noteMemory();
     // The instruction starts anew, or the host completes it.
     if (reason !== Exit.Budget && reason !== Exit.Attention) this.forgetTraps();
+    // The delivery of an exception met refused memory: no access of the instruction at RIP, which may be done.
+    if (reason === Exit.Memory && this.failedDelivery !== undefined) return Exit.Budget;
     if (reason !== Exit.Halt) return reason;
     this.completeInstruction();
     // A debug trap ends the halt at once.
@@ -264,7 +266,10 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       state.set32(S.EXIT_REASON, Exit.Exception);
       return 1;
     }
-    return this.deliverNow(vector, errorCode);
+    const failed = this.deliverNow(vector, errorCode);
+    if (failed !== 0 && state.get32(S.EXIT_REASON) === Exit.Memory)
+      this.noteFailedDelivery(false, vector, errorCode);
+    return failed;
   }
 
   /** True, with `exceptionExit` filled in, if the host intercepts the vector. */

@@ -16,6 +16,7 @@ import { BlockDecoder } from './block-decoder.ts';
 import { ACCESS_PURPOSE, detachedHandler, detachedRuntime, Purpose } from './detached-stage.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
 import type { Form } from './instructions/forms.ts';
+import type { Instruction } from './instructions/instruction.ts';
 import { handlerTable } from './interpreter.ts';
 import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB, TLB_SIZE } from './logical-processor-area.ts';
 import { type InterpreterExports, isCanonical } from './microcode/core.ts';
@@ -43,6 +44,7 @@ import {
   RECORD_LENGTH,
   RECORD_PAGE_OFFSET,
 } from './record.ts';
+import { segmentAllows } from './segment-access.ts';
 import { Status } from './stage.ts';
 import * as S from './state-layout.ts';
 
@@ -105,6 +107,9 @@ const WASM_PAGE = 0x1_0000;
 /** Decoded instructions before the decoder starts anew: what it keeps of them stays small. */
 const DECODES_A_FLUSH = 4096;
 const PROTECTION = 1;
+const RCX = 1;
+const RSI = 6;
+const RDI = 7;
 /** Instructions stand in slots of so many bytes, none at the page's end. */
 const CODE_BYTES = 32;
 const SLOTS = 64;
@@ -280,6 +285,27 @@ export class DetachedProcessor extends ProcessorRegisters {
     return { kind: 'done' };
   }
 
+  /**
+   * INS and OUTS: why the next element's place in memory is refused before anybody looks at pages; `string` is the
+   * string instruction that makes the same access (STOS, LODS). Undefined where it is not, or no element is left.
+   */
+  refusedElement(
+    { operands, addressSize, repeat }: Instruction,
+    { size, write }: { size: number; write: boolean },
+  ): DetachedOutcome | undefined {
+    const { state } = this;
+    const operand = operands.find(({ kind }) => kind === 'memory');
+    if (state.code64 || operand?.kind !== 'memory') return undefined;
+    if (repeat !== 'none' && BigInt.asUintN(addressSize, state.gpr(RCX)) === 0n) return undefined;
+    const offset = Number(BigInt.asUintN(addressSize, state.gpr(write ? RSI : RDI)));
+    const segment = state.segment(operand.segment);
+    // To the port is out of memory.
+    const access = write ? Access.Read : Access.Write;
+    if (segmentAllows(segment, offset, size, access, state.protectedMode && !state.virtual8086))
+      return undefined;
+    return this.fault(operand.segment === Segment.SS ? VECTOR.SS : VECTOR.GP, 0);
+  }
+
   /** Delivers an interrupt or exception as at an instruction boundary. 'shutdown': a triple fault. */
   deliver(
     event: { vector: number; external: boolean; errorCode: number | undefined },
@@ -289,6 +315,8 @@ export class DetachedProcessor extends ProcessorRegisters {
     this.begin(memory);
     this.storesOnly = true;
     let { vector, errorCode } = event;
+    // Delivery loads CR2 from the fault's address, which is in CR2 already.
+    if (vector === VECTOR.PF) state.set64(S.FAULT_ADDRESS, state.get64(S.CR2));
     if (event.external) {
       if (deliver(core, vector, 'external')) return 'delivered';
       const pending = state.get32(S.FAULT_VECTOR) - 1;
@@ -364,7 +392,7 @@ export class DetachedProcessor extends ProcessorRegisters {
     state.set32(ACCESS_PURPOSE, Purpose.Use);
     let linear = BigInt.asUintN(64, va);
     if (!state.longMode) linear &= 0xffff_ffffn;
-    else if (!isCanonical(linear) || !isCanonical(linear + BigInt(size - 1))) {
+    else if (!isCanonical(linear) || !isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1)))) {
       this.core.fault(NON_CANONICAL, 0);
       return NO_ADDRESS;
     }

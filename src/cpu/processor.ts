@@ -68,7 +68,7 @@ export interface ExceptionExit {
   parameter: bigint;
 }
 
-/** An injected event whose delivery met a refusal of `translateGpa` or ended in shutdown; nothing was delivered. */
+/** An event whose delivery, injected or the guest's own exception's, met a refusal of `translateGpa` or ended in shutdown; nothing was delivered. */
 export interface FailedDelivery {
   /** `Exit.Memory` (see `memoryExit`) or `Exit.TripleFault`. */
   exit: Exit;
@@ -197,7 +197,7 @@ export interface Processor {
   /** Delivers an exception for the current instruction as if it had raised it. */
   injectException(vector: number, errorCode?: number): void;
   /**
-   * After an injection: what kept it from being delivered, once. The host reports the exit and injects the event
+   * After an injection, and after `run()`: what kept an event from being delivered, once. The host reports the exit and injects the event
    * again when the access has become possible.
    */
   takeFailedDelivery(): FailedDelivery | undefined;

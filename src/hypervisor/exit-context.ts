@@ -10,7 +10,13 @@ import type { InterceptTable } from './intercept-table.ts';
 import type { Partition } from './partition.ts';
 
 /** Exception vectors that the hypervisor itself raises in a guest. */
-export const Vector = { InvalidOpcode: 6, GeneralProtection: 13, PageFault: 14, MachineCheck: 18 } as const;
+export const Vector = {
+  InvalidOpcode: 6,
+  StackFault: 12,
+  GeneralProtection: 13,
+  PageFault: 14,
+  MachineCheck: 18,
+} as const;
 
 export interface ExitContext {
   readonly index: number;

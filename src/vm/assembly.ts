@@ -18,19 +18,14 @@ import { type BackingRun, GuestMemory } from './guest-memory.ts';
 import type { BootImage, BootRegisters } from './loaders/boot-image.ts';
 import { loadKernel } from './loaders/load.ts';
 import { checkNuma, nodeOfVp, numaLayout } from './numa.ts';
+import type { NumaConfig } from './numa-config.ts';
 import { ChildPartition } from './parent/child-partition.ts';
 import { HypercallPage } from './parent/hypercall-page.ts';
 import { RootMemory } from './parent/root-memory.ts';
 import { LazyMemory } from './snapshot/lazy-memory.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 import type { MachineState, SavedMemory } from './snapshot/write-snapshot.ts';
-import {
-  ConfigurationError,
-  checkConfig,
-  MEMORY_GRANULE_BYTES,
-  type NumaConfig,
-  type VmConfig,
-} from './vm-config.ts';
+import { ConfigurationError, checkConfig, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
 
 /** Beyond the defaults: what a Hyper-V guest of today expects to be allowed. */
 const GRANTED: readonly PrivilegeName[] = [
@@ -100,7 +95,7 @@ export function assemble(
   if (plan.kind === 'restore') {
     const lazy = new LazyMemory(surface, memory, plan.snapshot.pages);
     restoreMachine(plan.snapshot, partition, chipset);
-    if (plan.clone) becomeAnother(memory, chipset);
+    if (plan.clone) becomeAnother(plan.snapshot.name, memory, lazy, chipset);
     return { ...vm, lazy };
   }
   memory.write(plan.acpi.gpa, plan.acpi.bytes);
@@ -180,8 +175,13 @@ function restoreMachine(saved: Snapshot, partition: ChildPartition, chipset: Chi
 }
 
 /** A machine that others may go on from as well: it gets a generation of its own, and is told so. */
-function becomeAnother(memory: GuestMemory, chipset: Chipset): void {
-  memory.write(GENERATION_ID_GPA, newGenerationId());
+function becomeAnother(name: string, memory: GuestMemory, lazy: LazyMemory, chipset: Chipset): void {
+  try {
+    memory.write(GENERATION_ID_GPA, newGenerationId());
+  } catch (error) {
+    if (lazy.problem === undefined) throw error;
+    throw new ConfigurationError(name, "the page of the machine's generation ID can't be had: it is damaged");
+  }
   chipset.power.raiseGeneralEvent(GENERATION_EVENT);
 }
 

@@ -6,7 +6,8 @@
  * goes; a node may have none. The host's memory is not bound to its nodes: the division is the machine's own.
  */
 import { PAGE_SIZE } from '../hvdef/types.ts';
-import { ConfigurationError, MEMORY_GRANULE_BYTES, type NumaConfig, type VmConfig } from './vm-config.ts';
+import type { NumaConfig } from './numa-config.ts';
+import { ConfigurationError, MEMORY_GRANULE_BYTES, type VmConfig } from './vm-config.ts';
 
 export interface NumaNode {
   /** ACPI proximity domain. */

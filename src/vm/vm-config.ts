@@ -2,6 +2,7 @@
  * What a virtual machine is asked to be, and the one error for what cannot be built. Files come as bytes with
  * the name the user knows them by: nothing in this room opens a file.
  */
+import type { NumaConfig } from './numa-config.ts';
 import type { Snapshot } from './snapshot/snapshot.ts';
 
 export interface NamedFile {
@@ -13,14 +14,6 @@ export interface NamedFile {
 export interface ModuleFile extends NamedFile {
   /** The module's own command line (Multiboot, PVH); may be empty. */
   commandLine: string;
-}
-
-/** NUMA nodes of the machine, and of the system memory under it. */
-export interface NumaConfig {
-  /** Guest RAM of each node, in the order of guest physical addresses. */
-  nodeBytes: readonly number[];
-  /** Distances for the SLIT; the default is 10 to itself and 20 to others. */
-  distances?: readonly (readonly number[])[];
 }
 
 export interface VmConfig {

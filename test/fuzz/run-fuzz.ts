@@ -1,10 +1,11 @@
 /**
- * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|snapshots|translation]`: the fuzzers in turn until the time is up, a
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|snapshots|completion|translation]`: the fuzzers in turn until the time is up, a
  * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
  */
 import { parseArgs } from 'node:util';
 import { CodeComparison } from './code-comparison.ts';
 import { CodeWorld } from './code-world.ts';
+import { CompletionComparison } from './completion-comparison.ts';
 import { PartitionWorld } from './partition-world.ts';
 import { SavedStateWorld } from './saved-state-world.ts';
 import { SnapshotWorld } from './snapshot-world.ts';
@@ -16,6 +17,7 @@ const PROGRAM_BATCH = 25;
 const STATES = 400;
 const STATE_BATCH = 50;
 const SNAPSHOTS = 200;
+const STREAMS = 3000;
 
 const { values } = parseArgs({
   options: {
@@ -33,6 +35,7 @@ function add(figures: object): void {
 }
 
 const comparison = new CodeComparison();
+const completion = new CompletionComparison();
 
 const FUZZERS: Readonly<Record<string, (seed: number) => void | Promise<void>>> = {
   partitions: (seed) => {
@@ -57,6 +60,17 @@ const FUZZERS: Readonly<Record<string, (seed: number) => void | Promise<void>>> 
     const world = await SnapshotWorld.create(seed);
     await world.run(SNAPSHOTS);
     add(world.figures);
+  },
+  completion: (seed) => {
+    const before = { ...completion.figures };
+    completion.run(seed, STREAMS);
+    const { completionStreams, comparedStreams, completedInstructions } = completion.figures;
+    add({
+      completionStreams: completionStreams - before.completionStreams,
+      comparedStreams: comparedStreams - before.comparedStreams,
+      completedInstructions: completedInstructions - before.completedInstructions,
+    });
+    if (completion.differences.length > 0) throw new Error(completion.differences.splice(0).join('\n'));
   },
   translation: (seed) => {
     const { result } = comparison;

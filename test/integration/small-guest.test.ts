@@ -37,6 +37,10 @@ describe('the small guest', () => {
     expect(summary.pool.deposited).toBeGreaterThan(summary.pool.available);
     expect(summary.hypercalls.HvCreatePartition).toEqual({ HV_STATUS_SUCCESS: 1 });
     expect(summary.secondsToFirstSerial).toBeLessThanOrEqual(summary.seconds);
+    const { instructions, tlb, decoder } = summary.profile;
+    expect(instructions.interpreter + instructions.regions).toBe(summary.instructions);
+    expect(tlb.misses).toBe(tlb.secondLevelHits + tlb.walks);
+    expect(decoder.instructions).toBeGreaterThan(100);
   });
 
   test('--serial file: writes the same, and none writes nothing', async () => {

@@ -62,10 +62,10 @@ export class RegionFlags {
 
   constructor(f: FunctionBuilder) {
     this.f = f;
-    this.a = f.local('i64');
-    this.b = f.local('i64');
-    this.result = f.local('i64');
-    this.carry = f.local('i32');
+    this.a = f.local('i64', 'heldA');
+    this.b = f.local('i64', 'heldB');
+    this.result = f.local('i64', 'heldResult');
+    this.carry = f.local('i32', 'heldCarry');
   }
 
   hold(operation: FlagOperation): void {

@@ -4,6 +4,7 @@
  */
 import type { FunctionBuilder, Label, Local } from '../../support/wasm/function-builder.ts';
 import { i32, i64, loads, type Store, select, type Value } from '../../support/wasm/values.ts';
+import { registerName } from '../instructions/disassemble.ts';
 import { Mode } from '../mode.ts';
 import type { Runtime } from '../runtime.ts';
 import { type FlagOperation, Status } from '../stage.ts';
@@ -33,13 +34,13 @@ export class RegionLocals {
 
   constructor(f: FunctionBuilder) {
     this.f = f;
-    this.budget = f.local('i32');
-    this.way = f.local('i32');
-    this.page = f.local('i32');
-    this.stale = f.local('i32');
-    for (let k = 0; k < 16; k++) this.gpr[k] = f.local('i64');
-    this.flagResult = f.local('i64');
-    this.flagAux = f.local('i32');
+    this.budget = f.local('i32', 'budget');
+    this.way = f.local('i32', 'way');
+    this.page = f.local('i32', 'page');
+    this.stale = f.local('i32', 'stale');
+    for (let k = 0; k < 16; k++) this.gpr[k] = f.local('i64', registerName(k, 64));
+    this.flagResult = f.local('i64', 'flagResult');
+    this.flagAux = f.local('i32', 'flagAux');
     this.flags = new RegionFlags(f);
   }
 

@@ -31,6 +31,8 @@ export class FunctionBuilder {
   private code = new ByteWriter();
   private opening: ByteWriter | undefined;
   private readonly localTypes: ValueType[] = [];
+  /** By index, for the name section. */
+  readonly localNames = new Map<number, string>();
   private readonly free: Record<ValueType, number[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] };
   private scopeLocals: number[] = [];
   private depth = 0;
@@ -122,9 +124,17 @@ export class FunctionBuilder {
 
   // Locals
 
-  local(type: ValueType): Local {
+  /** A new variable. One with a name is never reused, and stands under it in the name section. */
+  local(type: ValueType, name?: string): Local {
+    if (name !== undefined) return this.namedLocal(type, name);
     const index = this.free[type].pop() ?? this.params.length + this.localTypes.push(type) - 1;
     this.scopeLocals.push(index);
+    return { type, index, get: localGet(type, index) };
+  }
+
+  private namedLocal(type: ValueType, name: string): Local {
+    const index = this.params.length + this.localTypes.push(type) - 1;
+    this.localNames.set(index, name);
     return { type, index, get: localGet(type, index) };
   }
 

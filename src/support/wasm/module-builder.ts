@@ -188,7 +188,29 @@ export class ModuleBuilder {
       s.u8(1);
       s.unsigned(names.length);
       s.bytes(names.view());
+      this.writeLocalNames(s);
     });
+  }
+
+  private writeLocalNames(s: ByteWriter): void {
+    const named = this.declared.flatMap((definition) =>
+      definition && definition.builder.localNames.size > 0 ? [definition] : [],
+    );
+    if (named.length === 0) return;
+    const names = new ByteWriter();
+    names.unsigned(named.length);
+    for (const { ref, builder } of named) {
+      names.unsigned(ref.index);
+      names.unsigned(builder.localNames.size);
+      // In the order of their indices: Map keeps the order in which they were made.
+      for (const [index, name] of builder.localNames) {
+        names.unsigned(index);
+        names.text(name);
+      }
+    }
+    s.u8(2);
+    s.unsigned(names.length);
+    s.bytes(names.view());
   }
 
   private section(out: ByteWriter, id: number, body: (s: ByteWriter) => void): void {

@@ -30,7 +30,8 @@ import {
   RegisterName,
   SegmentLayout,
 } from '../../hvdef/registers.ts';
-import { VECTOR } from '../../x86/exceptions.ts';
+import { CR4, EFER } from '../../x86/control-registers.ts';
+import { PF_ERROR, VECTOR } from '../../x86/exceptions.ts';
 import { FLAG } from '../../x86/flags.ts';
 import type { ChildPartition } from '../parent/child-partition.ts';
 import {
@@ -42,6 +43,7 @@ import {
   Vector,
   vpIndexOf,
 } from './intercepted-instruction.ts';
+import { isOneAccess } from './one-access.ts';
 import { type DeviceBus, OperandMemory } from './operand-memory.ts';
 import {
   generalOfMemoryMessage,
@@ -100,7 +102,7 @@ export class InstructionCompletion {
     const state = message.getUint16(InterceptHeader.ExecutionState, true);
     if ((state & ExecutionState.InterruptionPending) !== 0) return this.#deliverEvent(message);
 
-    this.#memory.begin(vpIndexOf(message), true);
+    this.#memory.begin(vpIndexOf(message));
     const fetched = this.#fetch(message);
     if ('kind' in fetched) {
       this.#finish(message, undefined, fetched);
@@ -110,7 +112,7 @@ export class InstructionCompletion {
     const scope = scopeOf(instruction, codeSizeOf(message));
     const image = new ProcessorImage(this.#cpu, registers, message, generalOfMemoryMessage(message), scope);
     this.#knowPage(message);
-    let outcome = this.#run(code);
+    let outcome = isOneAccess(instruction) ? this.#runAtOnce(code) : this.#run(code);
     if (outcome.kind === 'port') outcome = this.#port(code, instruction, message);
     if (outcome.kind === 'exit')
       return `${instruction.row.mnemonic} met intercepted memory and asks for exit ${outcome.exit}`;
@@ -120,7 +122,7 @@ export class InstructionCompletion {
 
   /** INS or OUTS on an intercepted port. */
   stringPortIntercept(message: DataView): void {
-    this.#memory.begin(vpIndexOf(message), true);
+    this.#memory.begin(vpIndexOf(message));
     const fetched = this.#fetch(message);
     if ('kind' in fetched) {
       this.#finish(message, undefined, fetched);
@@ -166,11 +168,22 @@ export class InstructionCompletion {
       const gva = BigInt.asUintN(is64 ? 64 : 32, base + rip + BigInt(length));
       const byte = code.subarray(length, length + 1);
       const refusal = this.#memory.open(gva, byte, Access.Execute, privilegeLevelOf(message) === 3, true);
-      if (refusal !== undefined) return { kind: 'fault', vector: VECTOR.PF, ...refusal };
+      if (refusal !== undefined) {
+        const errorCode = refusal.errorCode | this.#fetchBit(message);
+        return { kind: 'fault', vector: VECTOR.PF, errorCode, address: refusal.address };
+      }
       const fetched = this.#decoded(code.subarray(0, length + 1), message);
       if (fetched !== undefined) return fetched;
     }
     return { kind: 'fault', vector: VECTOR.GP, errorCode: 0, address: 0n };
+  }
+
+  /** What a page fault's error code says of a fetch: without no-execute pages, nothing (SDM vol. 3 §4.7). */
+  #fetchBit(message: DataView): number {
+    const names = [RegisterName.Efer, RegisterName.Cr4];
+    const [efer, cr4] = this.#partition.registers.read(vpIndexOf(message), names);
+    const tellsFetches = (Number(efer) & EFER.NXE) !== 0 && (Number(cr4) & CR4.PAE) !== 0;
+    return tellsFetches ? PF_ERROR.I : 0;
   }
 
   /** The page that the message names need not be translated, if it is the operand's and not a page table's. */
@@ -188,6 +201,12 @@ export class InstructionCompletion {
   }
 
   // Execution
+
+  /** What can't go wrong once its one access is allowed needs no rehearsal. */
+  #runAtOnce(code: Uint8Array): DetachedOutcome {
+    this.#memory.perform();
+    return this.#cpu.execute(code, this.#memory);
+  }
 
   /** Executes with nothing stored yet; devices are read at most once. */
   #run(code: Uint8Array): DetachedOutcome {
@@ -241,9 +260,11 @@ export class InstructionCompletion {
     most: number,
   ): DetachedOutcome {
     const cpu = this.#cpu;
-    const half = this.#memoryHalf(code, instruction).code;
+    const { code: half, instruction: string } = this.#memoryHalf(code, instruction);
     const rip = cpu.getRip();
     for (let done = 0; done < most && cpu.getRip() === rip; done++) {
+      const refused = cpu.refusedElement(string, access);
+      if (refused !== undefined) return refused;
       const outcome = access.write ? this.#outElement(half, access) : this.#inElement(half, access);
       if (outcome.kind !== 'done') return outcome;
     }
@@ -305,21 +326,24 @@ export class InstructionCompletion {
     const cpu = this.#cpu;
     const { registers } = this.#partition;
     const vp = vpIndexOf(message);
-    const [pending] = registers.read(vp, [RegisterName.PendingInterruption]);
+    const [pending, cr2] = registers.read(vp, [RegisterName.PendingInterruption, RegisterName.Cr2]);
     const word = Number(BigInt.asUintN(32, pending!));
     const type = (word >>> PendingInterruption.TypeShift) & PendingInterruption.TypeMask;
     const errorCode =
       (word & PendingInterruption.DeliverErrorCode) !== 0 ? Number(pending! >> 32n) : undefined;
     const general = generalOfMemoryMessage(message);
     const image = new ProcessorImage(cpu, registers, message, general, Scope.System);
-    this.#memory.begin(vp, image.noExecute);
+    this.#memory.begin(vp);
     const vector = word >>> PendingInterruption.VectorShift;
     const external = type === PendingInterruptionType.Interrupt;
+    cpu.setControl(2, cr2!);
     if (cpu.deliver({ vector, external, errorCode }, this.#memory) === 'shutdown')
       return 'triple fault: an exception while delivering a double fault';
     this.#memory.flush();
     const batch = registers.begin(vp);
     image.putChanges(batch, cpu.getRip(), cpu.getRflags());
+    // A page fault met on the way is delivered, with its own address.
+    if (cpu.getControl(2) !== cr2) batch.put(RegisterName.Cr2, cpu.getControl(2));
     if (type === PendingInterruptionType.Nmi)
       batch.put(RegisterName.InterruptState, BigInt(InterruptStateBit.NmiMasked));
     batch.put(RegisterName.PendingInterruption, 0n).resume().commit();

@@ -59,7 +59,6 @@ export class OperandMemory implements DetachedMemory {
   readonly #partition: ChildPartition;
   readonly #devices: DeviceBus;
   #vp = 0;
-  #fetchBit = 0;
   #pages: TranslatedPage[] = [];
   #held: HeldStore[] = [];
   /** What devices answer while rehearsing; -1 when performing. */
@@ -76,10 +75,9 @@ export class OperandMemory implements DetachedMemory {
     this.#devices = devices;
   }
 
-  /** A new instruction of `vp`. `noExecute`: EFER.NXE, for the error code of a fetch. */
-  begin(vp: number, noExecute: boolean): void {
+  /** A new instruction of `vp`. */
+  begin(vp: number): void {
     this.#vp = vp;
-    this.#fetchBit = noExecute ? PF_ERROR.I : 0;
     this.#pages = [];
     this.perform();
   }
@@ -146,7 +144,7 @@ export class OperandMemory implements DetachedMemory {
   #pieces(va: bigint, length: number, access: number, user: boolean): Piece[] | AccessRefusal {
     const pieces: Piece[] = [];
     for (let done = 0; done < length; ) {
-      const gva = va + BigInt(done);
+      const gva = BigInt.asUintN(64, va + BigInt(done));
       const offset = Number(gva % PAGE);
       const found = this.#translate(gva - BigInt(offset), gva, access, user);
       if ('errorCode' in found) return found;
@@ -167,7 +165,7 @@ export class OperandMemory implements DetachedMemory {
     const { result, gpa } = this.#partition.translate(this.#vp, page, flags);
     const refused = this.#errorCode(result);
     if (refused >= 0) {
-      const kind = access === Access.Write ? PF_ERROR.W : access === Access.Execute ? this.#fetchBit : 0;
+      const kind = access === Access.Write ? PF_ERROR.W : 0;
       return { address: gva, errorCode: refused | kind | (user ? PF_ERROR.U : 0) };
     }
     const isRam = result === TranslateGvaResult.Success && gpa < GPA_END;

@@ -227,10 +227,6 @@ export class ProcessorImage {
     this.#load();
   }
 
-  get noExecute(): boolean {
-    return (this.#context.efer & (1n << 11n)) !== 0n;
-  }
-
   #load(): void {
     const cpu = this.#cpu;
     this.#general.forEach((value, index) => {

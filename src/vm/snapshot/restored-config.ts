@@ -3,7 +3,8 @@
  * the snapshot's; who asks for others besides is refused, since the guest has built on what it found.
  */
 import { numaLayout } from '../numa.ts';
-import { ConfigurationError, type NumaConfig, type VmConfig } from '../vm-config.ts';
+import type { NumaConfig } from '../numa-config.ts';
+import { ConfigurationError, type VmConfig } from '../vm-config.ts';
 
 /** `config` with what the snapshot says; without a snapshot as it is. Throws a ConfigurationError where they disagree. */
 export function restoredConfig(config: VmConfig): VmConfig {

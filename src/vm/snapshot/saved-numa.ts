@@ -4,7 +4,8 @@
  */
 import type { StateReader, StateRecord } from '../../support/saved-state/state-value.ts';
 import { checkNuma, MOST_NODES } from '../numa.ts';
-import { ConfigurationError, type NumaConfig } from '../vm-config.ts';
+import type { NumaConfig } from '../numa-config.ts';
+import { ConfigurationError } from '../vm-config.ts';
 
 export function savedNuma({ nodeBytes, distances }: NumaConfig): StateRecord {
   const nodes = nodeBytes.map(

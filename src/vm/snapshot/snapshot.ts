@@ -1,6 +1,6 @@
 /** What a snapshot holds, once it was read and found whole but for its memory (read-snapshot.ts). */
 import type { StateReader } from '../../support/saved-state/state-value.ts';
-import type { NumaConfig } from '../vm-config.ts';
+import type { NumaConfig } from '../numa-config.ts';
 import type { PageIndex } from './page-index.ts';
 import type { SnapshotFile } from './snapshot-file.ts';
 

@@ -7,7 +7,7 @@ import { crc32 } from 'node:zlib';
 import { PAGE_SIZE } from '../../hvdef/types.ts';
 import { encodeStream } from '../../support/saved-state/state-stream.ts';
 import type { StateRecord } from '../../support/saved-state/state-value.ts';
-import type { NumaConfig } from '../vm-config.ts';
+import type { NumaConfig } from '../numa-config.ts';
 import { encodeHeader, layOut } from './format.ts';
 import { PageIndex } from './page-index.ts';
 import { savedNuma } from './saved-numa.ts';
