@@ -3,7 +3,7 @@
  * logarithmic scale with a line where Partita takes as long as TCG. Below that line it is ahead.
  */
 import { SvgCanvas } from '../src/cli/picture/svg-canvas.ts';
-import type { HistoryLine } from './history.ts';
+import type { HistoryLine } from './history-line.ts';
 import { geometricMean } from './ratios.ts';
 
 const WIDTH = 960;

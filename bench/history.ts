@@ -6,23 +6,11 @@
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { HistoryLine } from './history-line.ts';
 import { drawHistory } from './history-svg.ts';
 
 const FILE = join(import.meta.dirname, 'history.jsonl');
 const PICTURE = join(import.meta.dirname, 'history.svg');
-
-export interface HistoryLine {
-  /** Short hash, with `+` where the tree had changes that are not in it. */
-  commit: string;
-  /** The commit's day, ISO 8601. */
-  date: string;
-  /** Its first line. */
-  subject: string;
-  /** Runs that the medians are of, where that is known. */
-  runs?: number;
-  /** `boot` and programs. */
-  ratios: Record<string, number>;
-}
 
 export function readHistory(): HistoryLine[] {
   if (!existsSync(FILE)) return [];

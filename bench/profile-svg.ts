@@ -59,9 +59,7 @@ function drawRun(column: Column, { title, summary }: ProfiledRun): void {
     `${large(decoder.instructions)} decoded in ${large(decoder.blocks)} blocks; ` +
       `${large(translator.instructions)} translated in ${large(translator.regions)} regions`,
   );
-  column.note(
-    `${large(translator.entries)} entries of regions; ${large(translator.regionsDropped)} regions lost to stores`,
-  );
+  column.note(`${large(translator.regionsDropped)} regions lost to stores`);
   const thousand = (1000 * tlb.misses) / Math.max(1, summary.instructions);
   column.stack(`Misses of the soft TLB: ${large(tlb.misses)}, ${thousand.toFixed(1)} in 1,000 instructions`, [
     part('second level has it', tlb.secondLevelHits),

@@ -86,7 +86,7 @@ export class BlockDecoder implements CodeHolder {
   /** Called when a store to its code has dropped the region in a table slot. */
   onRegionDropped: ((tableSlot: number, spn: number) => void) | undefined;
   /** What was decoded, and forgotten again: pages that lost code to a store, and all code at once. */
-  readonly statistics = { blocks: 0, instructions: 0, milliseconds: 0, pagesWritten: 0, flushes: 0 };
+  statistics = { blocks: 0, instructions: 0, milliseconds: 0, pagesWritten: 0, flushes: 0 };
   /** Forms that guest code asked for and nothing implements, with counts. */
   readonly missing = new Map<string, number>();
 

@@ -8,12 +8,11 @@ import { BlockDecoder } from './block-decoder.ts';
 import { lookupOf, translateGva } from './gva-translation.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
 import { interpreterModule } from './interpreter-module.ts';
-import { AREA_BLOCK_TABLE, AREA_COUNTERS, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
+import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB } from './logical-processor-area.ts';
 import type { InterpreterExports } from './microcode/core.ts';
 import { TrapPending } from './microcode/debug-exceptions.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
-import { Operation } from './microcode/operations.ts';
 import { EXIT_MARK, NO_ADDRESS, NON_CANONICAL } from './paging.ts';
 import {
   Access,
@@ -29,18 +28,12 @@ import {
   type Processor,
   type ProcessorHost,
 } from './processor.ts';
+import type { ProcessorProfile } from './processor-profile.ts';
 import { ProcessorRegisters } from './processor-registers.ts';
-import { COUNTER_BYTES, Counter, emptyProfile, type ProcessorProfile } from './profile.ts';
+import { ProfileCounters } from './profile.ts';
 import * as S from './state-layout.ts';
 import { StaticExecutor } from './static-executor.ts';
 import { type ExecutablePage, HOT_AFTER, type HotThreshold, RegionCache } from './translator/region-cache.ts';
-
-/** By number. */
-const OPERATION_NAMES: readonly string[] = (() => {
-  const names: string[] = [];
-  for (const [name, operation] of Object.entries(Operation)) names[operation] = name;
-  return names;
-})();
 
 /** Longest run between two looks at the budget. */
 const MAX_BUDGET = 0x7fff0000;
@@ -87,9 +80,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
   /** How run() executes: the interpreter, or blocks of the static stage. */
   private readonly execute: () => Exit;
   private readonly released: (() => void) | undefined;
-  private readonly area: number;
-  /** By `Operation`. */
-  private readonly microcodeCalls = new Float64Array(OPERATION_NAMES.length);
+  private readonly counters: ProfileCounters;
 
   constructor(
     memory: PhysicalMemory,
@@ -101,9 +92,10 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
     super(memory, stateAddress, host, area);
     this.host = host;
     this.released = options.released;
-    this.area = area;
-    memory.bytes.fill(0, area + AREA_COUNTERS, area + AREA_COUNTERS + COUNTER_BYTES);
+    this.counters = new ProfileCounters(memory.bytes.buffer, area);
+    if (options.half !== 'engine') this.counters.clear();
     this.decoder = options.half === 'front' ? undefined : new BlockDecoder(memory, area, options.sharing);
+    if (this.decoder) this.decoder.statistics = this.counters.decoder;
     this.instruction = new InstructionAtRip(memory, this.state, host, this.tlb);
     this.state.set32(S.TLB_BASE, area + AREA_TLB);
     this.state.set32(S.BLOCK_TABLE_BASE, area + AREA_BLOCK_TABLE);
@@ -153,12 +145,13 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       dropCodeAtRip: () => this.dropCodeAtRip(),
       interceptException: (vector) => this.interceptException(vector, undefined),
     });
+    const microcodeCalls = this.counters.microcode;
     const host = {
       memory: this.memory.memory,
       translateGpa: (gpn: number, access: number) => this.host.translateGpa(gpn >>> 0, access),
       codeWritten: (spn: number, offset: number, size: number) => this.memory.noteWritten(spn, offset, size),
       microcode: (_state: number, operation: number, bits: number, argument: number) => {
-        this.microcodeCalls[operation]!++;
+        microcodeCalls[operation]!++;
         return microcode(operation, bits, argument);
       },
       readTsc: () => this.host.readTsc(),
@@ -177,6 +170,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
       const { decoder } = this;
       const place = { memory: this.memory, decoder, imports, table, executablePage };
       this.regions = new RegionCache(place, hotAfter, regionSlots);
+      this.regions.statistics = this.counters.translator;
     }
     if (staticBlockLength === undefined) return { exports, staticBlocks: undefined };
     const { core } = this;
@@ -401,20 +395,7 @@ export class WasmProcessor extends ProcessorRegisters implements Processor {
   }
 
   profile(): ProcessorProfile {
-    const counter = (which: Counter) =>
-      Number(this.memory.view.getBigUint64(this.area + AREA_COUNTERS + which, true));
-    const inRegions = counter(Counter.InRegions);
-    const secondLevelHits = counter(Counter.SecondLevelHits);
-    const walks = counter(Counter.Walks);
-    const translated = this.regions?.statistics ?? emptyProfile().translator;
-    const calls = OPERATION_NAMES.map((name, operation) => [name, this.microcodeCalls[operation]!] as const);
-    return {
-      instructions: { interpreter: this.instructionsRetired - inRegions, regions: inRegions },
-      tlb: { misses: secondLevelHits + walks, secondLevelHits, walks },
-      decoder: { ...(this.decoder?.statistics ?? emptyProfile().decoder) },
-      translator: { ...translated, entries: counter(Counter.RegionEntries) },
-      microcode: Object.fromEntries(calls.filter(([, count]) => count > 0)),
-    };
+    return this.counters.read(this.instructionsRetired);
   }
 
   release(): void {

@@ -12,6 +12,7 @@
  * a hostile guest can think of, not for each form).
  */
 import { HAS_ERROR_CODE, VECTOR } from '../x86/exceptions.ts';
+import { FLAG } from '../x86/flags.ts';
 import { BlockDecoder } from './block-decoder.ts';
 import { ACCESS_PURPOSE, detachedHandler, detachedRuntime, Purpose } from './detached-stage.ts';
 import { InstructionAtRip } from './instruction-at-rip.ts';
@@ -20,6 +21,7 @@ import type { Instruction } from './instructions/instruction.ts';
 import { handlerTable } from './interpreter.ts';
 import { AREA_BLOCK_TABLE, AREA_SIZE, AREA_TLB, TLB_SIZE } from './logical-processor-area.ts';
 import { type InterpreterExports, isCanonical } from './microcode/core.ts';
+import { SHADOW_OF_STACK_LOAD, TrapPending } from './microcode/debug-exceptions.ts';
 import { deliver, deliverException } from './microcode/interrupt-delivery.ts';
 import { buildMicrocode } from './microcode/microcode.ts';
 import { Operation } from './microcode/operations.ts';
@@ -107,6 +109,8 @@ const WASM_PAGE = 0x1_0000;
 /** Decoded instructions before the decoder starts anew: what it keeps of them stays small. */
 const DECODES_A_FLUSH = 4096;
 const PROTECTION = 1;
+/** Where the lower half of linear addresses ends. */
+const CANONICAL_END = 1n << 47n;
 const RCX = 1;
 const RSI = 6;
 const RDI = 7;
@@ -248,6 +252,13 @@ export class DetachedProcessor extends ProcessorRegisters {
     return this.state.get32(S.INTERRUPT_SHADOW) !== 0;
   }
 
+  /** True when the instruction ran under RFLAGS.TF and a single step's trap follows it, at once. */
+  get isStepped(): boolean {
+    const { state } = this;
+    const held = state.get32(S.INTERRUPT_SHADOW) === SHADOW_OF_STACK_LOAD;
+    return !held && (state.get32(S.TRAP_PENDING) & TrapPending.Step) !== 0;
+  }
+
   /** Remembers all registers for `restore`, instead of those remembered before. */
   remember(): void {
     this.remembered.set(this.state.bytes.subarray(0, S.SCRATCH));
@@ -263,6 +274,7 @@ export class DetachedProcessor extends ProcessorRegisters {
     const { state } = this;
     this.begin(memory);
     state.set32(S.MODE, state.get32(S.MODE) | Mode.Trap);
+    state.set32(S.TRAP_PENDING, (state.get32(S.FLAGS_SYSTEM) & FLAG.TF) === 0 ? 0 : TrapPending.Step);
     const record = this.recordOf(code);
     if (record === 0) return this.fault(VECTOR.GP, 0);
     const { view } = this.memory;
@@ -392,23 +404,31 @@ export class DetachedProcessor extends ProcessorRegisters {
     state.set32(ACCESS_PURPOSE, Purpose.Use);
     let linear = BigInt.asUintN(64, va);
     if (!state.longMode) linear &= 0xffff_ffffn;
-    else if (!isCanonical(linear) || !isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1)))) {
-      this.core.fault(NON_CANONICAL, 0);
-      return NO_ADDRESS;
-    }
+    else if (!isCanonical(linear)) return this.refused(undefined);
     const at = this.cursor;
     if (at + size > BUFFERS_END) throw new Error('an instruction makes more accesses than any does');
     const fill = purpose === Purpose.Use && !(this.storesOnly && access === Access.Write);
     const bytes = this.memory.bytes.subarray(at, at + size);
-    const refusal = this.owner.open(linear, bytes, access, user, fill);
-    if (refusal !== undefined) {
-      state.set64(S.FAULT_ADDRESS, refusal.address);
-      this.core.fault(VECTOR.PF, refusal.errorCode);
-      return NO_ADDRESS;
+    if (state.longMode && !isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1)))) {
+      // As in paging.ts: the page before the gap is asked for first.
+      const before = bytes.subarray(0, Number(CANONICAL_END - linear));
+      return this.refused(this.owner.open(linear, before, access, user, false));
     }
+    const refusal = this.owner.open(linear, bytes, access, user, fill);
+    if (refusal !== undefined) return this.refused(refusal);
     this.cursor = (at + size + 15) & ~15;
     this.opened.set(at, { va: linear, user });
     return at;
+  }
+
+  /** A page fault, or the fault of what is no address. */
+  private refused(refusal: AccessRefusal | undefined): number {
+    if (refusal === undefined) this.core.fault(NON_CANONICAL, 0);
+    else {
+      this.state.set64(S.FAULT_ADDRESS, refusal.address);
+      this.core.fault(VECTOR.PF, refusal.errorCode);
+    }
+    return NO_ADDRESS;
   }
 
   private commit(host: number, size: number): void {

@@ -377,7 +377,6 @@ class InterpreterBuilder {
     const status = f.let(f.callIndirect(this.regionSignature, 'i32', slot, this.state, this.tlb.get));
     const done = i64.extendU(i32.sub(before, this.field('i32', S.BUDGET)));
     count(f, this.state, Counter.InRegions, done);
-    count(f, this.state, Counter.RegionEntries, i64.const(1));
     f.set(this.linkFrom, i32.const(0));
     f.branchIf(labels.lookup, i32.ne(status, i32.const(Status.Leave)));
     f.branch(labels.fault);

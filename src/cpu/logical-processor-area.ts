@@ -38,9 +38,10 @@ export const AREA_GPA_CACHE = AREA_TLB + 2 * TLB_SIZE;
 export const AREA_SECOND_TLB = AREA_GPA_CACHE + (GPA_CACHE_ENTRIES << GPA_CACHE_ENTRY_SHIFT);
 /** Four bytes; another number empties the second level. */
 export const AREA_SECOND_GENERATION = AREA_SECOND_TLB + 2 * SECOND_TLB_SIZE;
-/** COUNTER_BYTES (profile.ts), 64 bits each. */
-export const AREA_COUNTERS = AREA_SECOND_GENERATION + 16;
-export const AREA_BLOCK_TABLE = AREA_SECOND_GENERATION + 64;
+/** What profile.ts counts. */
+export const AREA_COUNTERS = AREA_SECOND_GENERATION + 64;
+export const COUNTER_BYTES = 4096 - 64;
+export const AREA_BLOCK_TABLE = AREA_COUNTERS + COUNTER_BYTES;
 export const AREA_RECORDS = AREA_BLOCK_TABLE + (BLOCK_TABLE_ENTRIES << BLOCK_ENTRY_SHIFT);
 export const RECORDS_SIZE = 14 << 20;
 /** What the processor's thread and others tell each other (threads/mailbox.ts): one page. */

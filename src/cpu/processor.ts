@@ -7,7 +7,7 @@
  * exit, and nothing of it has been done. The host either completes it (sets registers, then
  * `completeInstruction()`), injects an exception for it, or makes it possible and lets it run again.
  */
-import type { ProcessorProfile } from './profile.ts';
+import type { ProcessorProfile } from './processor-profile.ts';
 
 /** Access rights and kinds, as bits. */
 export const Access = { Read: 1, Write: 2, Execute: 4 } as const;

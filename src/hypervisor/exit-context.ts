@@ -11,6 +11,7 @@ import type { Partition } from './partition.ts';
 
 /** Exception vectors that the hypervisor itself raises in a guest. */
 export const Vector = {
+  Debug: 1,
   InvalidOpcode: 6,
   StackFault: 12,
   GeneralProtection: 13,

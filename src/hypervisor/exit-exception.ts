@@ -9,23 +9,26 @@
  */
 import { type ExitContext, Vector } from './exit-context.ts';
 
-/** With their error code, if the vector has one; `address`: of a page fault, CR2's new value when it is delivered. */
+/**
+ * With its error code, if the vector has one. `parameter`: of a page fault, CR2's new value when it is delivered; of a
+ * debug exception DR6, which is set already.
+ */
 export function raiseException(
   vp: ExitContext,
   vector: (typeof Vector)[keyof typeof Vector],
   errorCode?: number,
-  address = 0n,
+  parameter = 0n,
 ): void {
   const { processor } = vp;
   if (vp.intercepts.interceptsException(vector)) {
     const exit = processor.exceptionExit;
     exit.vector = vector;
     exit.errorCode = errorCode;
-    exit.parameter = address;
+    exit.parameter = parameter;
     vp.message.exception();
     vp.suspendForIntercept();
     return;
   }
-  if (vector === Vector.PageFault) processor.setControl(2, address);
+  if (vector === Vector.PageFault) processor.setControl(2, parameter);
   processor.injectException(vector, errorCode);
 }

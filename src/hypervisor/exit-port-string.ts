@@ -20,6 +20,9 @@ const CS_LONG = 1 << 13;
 const CS_DEFAULT = 1 << 14;
 const EFER = 0xc000_0080;
 const EFER_LMA = 1n << 10n;
+const TRAP_FLAG = 1n << 8n;
+const DR6_HITS = 0xfn;
+const DR6_SINGLE_STEP = 1n << 14n;
 const CR0_PE = 1n;
 const RFLAGS_VM = 1n << 17n;
 const PAGE = 4096;
@@ -50,14 +53,29 @@ export function completeEmptyStringPort(vp: MemoryExitContext): void {
   const pointer = exit.write ? RSI : RDI;
   const offset = processor.getGpr(pointer) & mask;
   const place = linearPlace(vp, exit.write ? segment : Segment.ES, offset, codeBits);
-  if (place === undefined || !touch(vp, place, codeBits)) return;
+  if (place === undefined || !touch(vp, exit.write ? segment : Segment.ES, place, codeBits)) return;
   const step = (processor.getRflags() & DIRECTION) === 0n ? BigInt(exit.size) : -BigInt(exit.size);
   advance(processor, pointer, step, addressBits);
   if (exit.rep) {
     advance(processor, RCX, -1n, addressBits);
-    if ((processor.getGpr(RCX) & mask) !== 0n) return;
+    if ((processor.getGpr(RCX) & mask) !== 0n) {
+      // A single step ends with each element.
+      if ((processor.getRflags() & TRAP_FLAG) !== 0n) trap(vp);
+      return;
+    }
   }
   processor.completeInstruction();
+}
+
+function refuse(vp: MemoryExitContext, segment: number): void {
+  raiseException(vp, segment === Segment.SS ? Vector.StackFault : Vector.GeneralProtection, 0);
+}
+
+function trap(vp: MemoryExitContext): void {
+  const { processor } = vp;
+  const status = (processor.getDebug(6) & ~DR6_HITS) | DR6_SINGLE_STEP;
+  processor.setDebug(6, status);
+  raiseException(vp, Vector.Debug, undefined, status);
 }
 
 /** Linear address of the operand; undefined: its segment, or a form that is no address, has raised its exception. */
@@ -73,7 +91,7 @@ function linearPlace(
   if (codeBits === 64) {
     const base = segment === Segment.FS || segment === Segment.GS ? register.base : 0n;
     const linear = BigInt.asUintN(64, base + offset);
-    if (isCanonical(linear) && isCanonical(BigInt.asUintN(64, linear + BigInt(size - 1)))) return linear;
+    if (isCanonical(linear)) return linear;
   } else {
     const access = write ? Access.Read : Access.Write;
     const isProtected =
@@ -81,7 +99,7 @@ function linearPlace(
     if (segmentAllows(register, Number(offset), size, access, isProtected))
       return BigInt.asUintN(32, register.base + offset);
   }
-  raiseException(vp, segment === Segment.SS ? Vector.StackFault : Vector.GeneralProtection, 0);
+  refuse(vp, segment);
   return undefined;
 }
 
@@ -115,11 +133,15 @@ function advance(processor: Processor, index: number, step: bigint, bits: 16 | 3
  * Asks for all of the operand, then, for INS, writes ones to it (§8.1.2: nothing is done of an access that is refused).
  * False: a fault was raised, or a page is intercepted.
  */
-function touch(vp: MemoryExitContext, linear: bigint, codeBits: 16 | 32 | 64): boolean {
+function touch(vp: MemoryExitContext, segment: number, linear: bigint, codeBits: 16 | 32 | 64): boolean {
   const { size, write: reads } = vp.processor.portExit;
   const places: number[] = [];
   for (let byte = 0; byte < size; byte++) {
     const gva = BigInt.asUintN(codeBits === 64 ? 64 : 32, linear + BigInt(byte));
+    if (!isCanonical(gva)) {
+      refuse(vp, segment);
+      return false;
+    }
     const place = systemAddress(vp, gva, reads ? Access.Read : Access.Write);
     if (place === REFUSED) return false;
     places.push(place);

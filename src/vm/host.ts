@@ -4,7 +4,8 @@
  * nothing but the parent surface and turns to run. What it shows for inspection is for people, not for the stack.
  */
 import { availableParallelism } from 'node:os';
-import { addProfile, emptyProfile, type ProcessorProfile } from '../cpu/profile.ts';
+import type { ProcessorProfile } from '../cpu/processor-profile.ts';
+import { addProfile, emptyProfile } from '../cpu/profile.ts';
 import { type Booted, bootHypervisor } from '../hypervisor/boot.ts';
 import { DebugTransport } from '../hypervisor/debug-session.ts';
 import type { CreateProcessor } from '../hypervisor/machine.ts';

@@ -5,6 +5,7 @@ import { Machine } from '../../src/hypervisor/virtual-processor-fixture.ts';
 import { CodeWorld } from './code-world.ts';
 import { PartitionWorld } from './partition-world.ts';
 import { SavedStateWorld } from './saved-state-world.ts';
+import { SnapshotWorld } from './snapshot-world.ts';
 
 describe('partitions that do anything to one another', () => {
   test.each([1, 2, 3])('keep the pool invariants and touch nothing that is not theirs (seed %i)', (seed) => {
@@ -36,6 +37,21 @@ describe('damaged saved states', () => {
     expect(world.figures.restoredStates).toBeGreaterThan(20);
     expect(world.figures.restoredStates).toBeLessThan(world.figures.damagedStates);
   });
+});
+
+describe('damaged snapshots', () => {
+  test.each([1, 2])(
+    'are refused as such, or the machine runs to an end that a machine can have, and nothing escapes (seed %i)',
+    { timeout: 120_000 },
+    async (seed) => {
+      const world = await SnapshotWorld.create(seed);
+      await world.run(60);
+      const { damagedSnapshots, restoredSnapshots, damagedLate } = world.figures;
+      expect(restoredSnapshots).toBeGreaterThan(10);
+      expect(restoredSnapshots).toBeLessThan(damagedSnapshots);
+      expect(damagedLate).toBeGreaterThan(0);
+    },
+  );
 });
 
 describe('findings', () => {

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz -- [--seconds N] [--seed N] [--only partitions|code|states|snapshots|completion|translation]`: the fuzzers in turn until the time is up, a
- * new seed each round. A finding prints its seed and ends with status 1; the same seed finds it again.
+ * `npm run fuzz -- [--seconds N] [--seed N] [--only NAME]`, NAME one of partitions, code, states, snapshots,
+ * completion, translation: the fuzzers in turn until the time is up, a new seed each round. A finding prints its seed
+ * and ends with status 1; the same seed finds it again.
  */
 import { parseArgs } from 'node:util';
 import { CodeComparison } from './code-comparison.ts';

@@ -42,7 +42,7 @@ export interface HotThreshold {
 export const HOT_AFTER: HotThreshold = {
   stretch: 20_000,
   samples: 3,
-  entries: 2000,
+  entries: 3000,
   doublings: 10,
   batch: 8,
   longestWait: 20,
@@ -84,7 +84,7 @@ export interface RegionPlace {
 }
 
 export class RegionCache {
-  readonly statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0, regionsDropped: 0 };
+  statistics: RegionStatistics = { regions: 0, instructions: 0, milliseconds: 0, regionsDropped: 0 };
   private readonly memory: PhysicalMemory;
   private readonly decoder: BlockDecoder;
   private readonly imports: WebAssembly.Imports;

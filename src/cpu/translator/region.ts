@@ -42,9 +42,9 @@ export interface CodeSource {
   follow: boolean;
 }
 
-const MAX_BLOCKS = 32;
-const MAX_INSTRUCTIONS = 120;
-const MAX_PAGES = 4;
+const MAX_BLOCKS = 16;
+const MAX_INSTRUCTIONS = 60;
+const MAX_PAGES = 3;
 /** Blocks that begin inside others' instructions may decode the same bytes several times; together no more than this. */
 const MOST_DECODED = 600;
 const IN_REGION_ENDS = new Set(['jmp', 'call', 'ret']);

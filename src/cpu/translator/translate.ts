@@ -64,6 +64,7 @@ class RegionTranslator {
     this.nodes = new Map(nodes.map((node) => [node.offset, node]));
     this.context = context;
     this.usage = usage;
+    f.nameParameters('state', 'tlb');
     this.locals = new RegionLocals(f);
     this.state = f.params[0]!.get;
     this.tlb = f.params[1]!.get;

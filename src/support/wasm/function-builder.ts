@@ -132,6 +132,13 @@ export class FunctionBuilder {
     return { type, index, get: localGet(type, index) };
   }
 
+  /** Names of the parameters, for the name section. */
+  nameParameters(...names: readonly string[]): void {
+    names.forEach((name, index) => {
+      this.localNames.set(index, name);
+    });
+  }
+
   private namedLocal(type: ValueType, name: string): Local {
     const index = this.params.length + this.localTypes.push(type) - 1;
     this.localNames.set(index, name);

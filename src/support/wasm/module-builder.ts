@@ -63,6 +63,11 @@ export class ModuleBuilder {
     return ref;
   }
 
+  /** Bytes of a defined function's body, its locals included. */
+  bodySize(ref: FunctionRef): number {
+    return this.declared[ref.index - this.imports.length]?.builder.finish().body.length ?? 0;
+  }
+
   export(ref: FunctionRef, name = ref.name): void {
     this.exports.push({ name, index: ref.index });
   }

@@ -63,8 +63,8 @@ export interface PortBus {
 const INSTRUCTION_BYTES = 16;
 const PAGE_OFFSET = 0xfffn;
 const ELEMENTS_PER_INTERCEPT = 256;
-/** What devices answer in a rehearsal, and once more should that have met a page fault. */
-const FILLERS = [0x00, 0xff] as const;
+/** What devices answer in a rehearsal, and again should that have met a page fault; the last makes no address. */
+const FILLERS = [0x00, 0xff, 0x80] as const;
 const RAX = 0;
 const RF = BigInt(FLAG.RF);
 /** Opcode bytes: INSB, INSW/D, OUTSB, OUTSW/D and the string instruction that does the same to memory. */
@@ -220,9 +220,9 @@ export class InstructionCompletion {
       if (!memory.readsDevice) return outcome;
       const address = memory.refusal?.address;
       // Refused whatever the device says: the device need not be asked.
-      if (address !== undefined && address === refusedAt) return outcome;
+      if (address !== undefined && address === refusedAt && filler === FILLERS.at(-1)) return outcome;
       cpu.restore();
-      if (address === undefined) break;
+      if (address === undefined || address !== (refusedAt ?? address)) break;
       refusedAt = address;
     }
     memory.perform();
@@ -318,7 +318,7 @@ export class InstructionCompletion {
     if (outcome.kind === 'fault') {
       if (outcome.vector === VECTOR.PF) batch.put(RegisterName.Cr2, outcome.address);
       raise(batch, outcome.vector, outcome.errorCode);
-    } else completeBatch(batch, message, image !== undefined && this.#cpu.interruptShadow);
+    } else completeBatch(batch, this.#cpu.isStepped);
   }
 
   /** An event whose delivery met intercepted memory is delivered here (§16.3: there is no instruction). */

@@ -40,16 +40,13 @@ export function nextRip(message: DataView, length: number): bigint {
 
 /** The instruction is done; `batch` already has what it changed. */
 export function complete(batch: RegisterBatch, message: DataView, length: number): void {
-  completeBatch(batch.put(RegisterName.Rip, nextRip(message, length)), message, false);
+  const traps = (message.getUint32(InterceptHeader.Rflags, true) & FLAG.TF) !== 0;
+  completeBatch(batch.put(RegisterName.Rip, nextRip(message, length)), traps);
 }
 
-/**
- * As `complete`, with RIP in the batch where it moves. Under RFLAGS.TF a debug trap follows the instruction, unless
- * it holds traps off (`shadow`: it loaded SS).
- */
-export function completeBatch(batch: RegisterBatch, message: DataView, shadow: boolean): void {
-  const isTraced = (message.getUint32(InterceptHeader.Rflags, true) & FLAG.TF) !== 0;
-  if (!isTraced || shadow) batch.resume().commit();
+/** As `complete`, with RIP in the batch where it moves. `traps`: a single step's debug trap follows the instruction. */
+export function completeBatch(batch: RegisterBatch, traps: boolean): void {
+  if (!traps) batch.resume().commit();
   else raise(batch.putNumber(RegisterName.Dr6, DR6_SINGLE_STEP), Vector.Debug);
 }
 

@@ -134,6 +134,16 @@ describe('a machine that goes on from a snapshot', () => {
     });
   });
 
+  test('does not begin as a clone when the page of its generation ID is damaged', async () => {
+    const file = await saved(config);
+    const { pages } = readSnapshot(file);
+    const run = pages.index.find(0xfe)!;
+    file.contents[(pages.firstPage + run.stored + 0xfe - run.gpn) * PAGE_SIZE] ^= 1;
+    const { outcome } = await goOn(file, 1);
+    expect(outcome).toMatchObject({ kind: 'error', error: expect.any(ConfigurationError) });
+    expect((await goOn(file, 1, false)).outcome).toEqual(exit(0x22));
+  });
+
   test('ends likewise when the file was cut off meanwhile', async () => {
     const file = await saved(config);
     const restored: VmConfig = { ...config, restore: { snapshot: readSnapshot(file), clone: false } };

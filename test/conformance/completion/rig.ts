@@ -81,6 +81,8 @@ export interface Case {
   floating: Uint8Array;
   /** Contents of the data pages. */
   memory: Uint8Array;
+  /** Instead of flat ones. */
+  segments?: Partial<Record<'Ds' | 'Es' | 'Ss', { base: number; limit: number; attributes?: number }>>;
   /** Where exceptions push, if not on the kernel's own stack. */
   exceptionStack?: number;
 }
@@ -141,6 +143,8 @@ export class CompletionRig {
   readonly completion: InstructionCompletion;
   readonly #host: Host;
   #end: 'none' | 'code' | 'stub' = 'none';
+  /** Sees each message of a memory intercept first. */
+  onMemoryIntercept: (message: DataView) => void = () => {};
   /** Why the machine could not go on. */
   problem: string | undefined;
 
@@ -178,6 +182,7 @@ export class CompletionRig {
     });
     const memoryAccess = (message: DataView) => {
       this.intercepts++;
+      this.onMemoryIntercept(message);
       this.problem ??= this.completion.memoryIntercept(message);
     };
     pump.handle(MessageType.UnmappedGpa, memoryAccess);
@@ -322,7 +327,7 @@ export class CompletionRig {
     return this.#end === 'none' && this.problem === undefined;
   }
 
-  #setRegisters({ code, privilege, gpr, rflags, floating }: Case): void {
+  #setRegisters({ code, privilege, gpr, rflags, floating, segments }: Case): void {
     const batch = this.partition.registers.begin(0);
     batch.putNumber(RegisterName.Cr0, 0x8005_0033).putNumber(RegisterName.Cr4, 0x4_0620);
     batch
@@ -350,7 +355,11 @@ export class CompletionRig {
       selector: user ? SELECTOR.userData : SELECTOR.kernelData,
       attributes: 0xc093 | (privilege << 5),
     };
-    for (const name of ['Ss', 'Ds', 'Es', 'Fs', 'Gs'] as const) batch.putSegment(RegisterName[name], data);
+    for (const name of ['Ss', 'Ds', 'Es', 'Fs', 'Gs'] as const)
+      batch.putSegment(
+        RegisterName[name],
+        name in (segments ?? {}) ? { ...data, ...segments![name as 'Ds'] } : data,
+      );
     batch.putSegment(RegisterName.Ldtr, { selector: 0, base: 0, limit: 0xffff, attributes: 0x82 });
     batch.putSegment(RegisterName.Tr, { selector: SELECTOR.task, base: TSS, limit: 0x67, attributes: 0x8b });
     batch.putTable(RegisterName.Gdtr, { base: GDT, limit: 10 * 8 - 1 });
