@@ -46,6 +46,8 @@ export const NO_ADDRESS = -1;
 export const NON_CANONICAL = 32;
 
 const LINE_MASK = -4096n;
+/** In a write tag of the soft TLB: it matches no address, and says that the store is allowed where code is looked after. */
+const CODE_HERE = 1n;
 const FRAME_MASK = ((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n) & LINE_MASK;
 const RESERVED_HIGH = ((1n << 52n) - 1n) & ~((1n << BigInt(PHYSICAL_ADDRESS_BITS)) - 1n);
 
@@ -105,6 +107,27 @@ function trySecondLevel(f: FunctionBuilder, state: Value, va: Value, access: Val
   });
 }
 
+/**
+ * A store that only the page's code keeps from the fast path: its translation is in the first level, with CODE_HERE in
+ * the tag. Code and data on one page cost a call for each store, but no walk.
+ */
+function tryCodePage(f: FunctionBuilder, state: Value, va: Value, access: Value, user: Value): void {
+  f.if(i32.eq(access, i32.const(Access.Write)), () => {
+    const tlb = i32.add(loads.i32(state, S.TLB_BASE), i32.mul(user, i32.const(TLB_SIZE)));
+    const entry = f.let(tlbEntry(f, tlb, va));
+    const page = f.let(i64.and(va, i64.const(LINE_MASK)));
+    f.if(i64.eq(loads.i64(entry, TLB_WRITE), i64.or(page, i64.const(CODE_HERE))), () => {
+      const host = f.let(i32.add(i32.wrap(page), loads.i32(entry, TLB_ADDEND)));
+      // Where the code is gone, the walk opens the page to plain stores.
+      f.if(hasCode(state, i32.shrU(host, i32.const(12))), () => f.return(host));
+    });
+  });
+}
+
+/** Not zero: somebody has code from the page. */
+const hasCode = (state: Value, spn: Value): Value =>
+  loads.i32_8u(i32.add(loads.i32(state, S.CODE_MAP_BASE), spn));
+
 export function definePaging(m: ModuleBuilder, imports: Imports, isShared: boolean): Paging {
   const raise = m.function('raise', { params: ['i32', 'i32', 'i32'], results: [] }, (f) => {
     const [state, vector, error] = f.params.map((p) => p.get) as [Value, Value, Value];
@@ -161,6 +184,7 @@ function defineWalk(
 ): FunctionRef {
   return m.function('walk', { params: ['i32', 'i64', 'i32', 'i32'], results: ['i32'] }, (f) => {
     const [state, linear, access, user] = f.params.map((p) => p.get) as [Value, Value, Value, Value];
+    f.scope(() => tryCodePage(f, state, linear, access, user));
     f.scope(() => trySecondLevel(f, state, linear, access, user));
     f.scope(() => count(f, state, Counter.Walks, i64.const(1)));
     const vaLocal = f.variable(linear);
@@ -453,13 +477,13 @@ function fillTlb(c: FillContext): void {
   const entry = f.let(tlbEntry(f, tlb, va));
   const tag = f.let(i64.and(va, i64.const(LINE_MASK)));
   const allowed = (right: number): Value => i32.ne(i32.and(page, i32.const(right << 24)), i32.const(0));
-  const noCode = i32.eqz(loads.i32_8u(i32.add(loads.i32(state, S.CODE_MAP_BASE), spn)));
+  const code = i64.extendU(i32.ne(hasCode(state, spn), i32.const(0)));
   const wp = i32.and(i32.shrU(c.cr0, i32.const(16)), i32.const(1));
   const guestWritable = i32.or(
     i32.and(i32.shrU(c.rights, i32.const(1)), i32.const(1)),
     i32.eqz(i32.or(wp, c.user)),
   );
-  const writable = i32.and(i32.and(guestWritable, c.dirty), i32.and(allowed(Access.Write), noCode));
+  const writable = i32.and(i32.and(guestWritable, c.dirty), allowed(Access.Write));
   const executable = i32.and(i32.and(c.rights, i32.const(1)), allowed(Access.Execute));
   const tagIf = (condition: Value): Value => select(condition, tag, i64.const(-1));
   const watched = f.variable(i32.const(0));
@@ -475,7 +499,7 @@ function fillTlb(c: FillContext): void {
   );
   const unwatched = i32.eqz(watched.get);
   f.store('i64', entry, TLB_READ, tagIf(i32.and(unwatched, allowed(Access.Read))));
-  f.store('i64', entry, TLB_WRITE, tagIf(i32.and(unwatched, writable)));
+  f.store('i64', entry, TLB_WRITE, select(i32.and(unwatched, writable), i64.or(tag, code), i64.const(-1)));
   f.store('i64', entry, TLB_EXECUTE, tagIf(executable));
   f.store('i32', entry, TLB_ADDEND, i32.sub(host, i32.wrap(tag)));
   f.store('i32', entry, TLB_GENERATION, generationOf(area));
@@ -542,9 +566,8 @@ function defineCommit(m: ModuleBuilder, imports: Imports, isShared: boolean): Fu
 /** Drops decoded code that came from the bytes just written. */
 function noteWritten(f: FunctionBuilder, state: Value, imports: Imports, host: Value, size: Value): void {
   const spn = f.let(i32.shrU(host, i32.const(12)));
-  const mark = loads.i32_8u(i32.add(loads.i32(state, S.CODE_MAP_BASE), spn));
   f.if(
-    mark,
+    hasCode(state, spn),
     () => f.run(imports.codeWritten, spn, i32.and(host, i32.const(0xfff)), size),
     undefined,
     'unlikely',

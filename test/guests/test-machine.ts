@@ -3,7 +3,7 @@
  * partitions with any privileges, maps memory, starts them, answers their serial and exit ports, and keeps the
  * other messages for whoever asks. It goes through the parent surface only, as every parent does.
  */
-import { AREA_SIZE, createProcessor } from '../../src/cpu/create-processor.ts';
+import { AREA_SIZE, createProcessor, type ProcessorOptions } from '../../src/cpu/create-processor.ts';
 import type { ProcessorThreads } from '../../src/cpu/threads/processor-threads.ts';
 import { HypercallCode } from '../../src/hvdef/hypercalls.ts';
 import { InterceptHeader, IoPortMessage, MessageType } from '../../src/hvdef/messages.ts';
@@ -47,6 +47,8 @@ export interface MachineOptions {
   threads?: boolean;
   /** Runs guests on the static stage. */
   staticBlockLength?: number;
+  /** Which code is translated, and when. */
+  translation?: Pick<ProcessorOptions, 'translate' | 'hotAfter'>;
   trace?: TraceSink;
   /** Makes guest debugging available. */
   debugTransport?: DebugTransport;
@@ -106,6 +108,7 @@ export class TestMachine {
       if (area < 0) return undefined;
       return createProcessor(memory, stateAddress, host, area, {
         staticBlockLength: options.staticBlockLength,
+        ...options.translation,
         released: () => this.booted.hypervisor.releaseReserved(area, AREA_SIZE),
       });
     };
@@ -291,18 +294,23 @@ export class TestMachine {
     if (guest !== undefined) this.messages.push(message);
   }
 
-  #completePort(guest: TestGuest, message: DataView): boolean {
-    const port = message.getUint16(IoPortMessage.PortNumber, true);
-    const value = Number(message.getBigUint64(IoPortMessage.Rax, true) & 0xffn);
-    if (port === SERIAL_PORT) guest.serial += String.fromCharCode(value);
-    else if (port === EXIT_PORT) guest.exit = value;
-    else return false;
+  /** The instruction of an intercept is done: the processor goes on behind it. */
+  complete(guest: TestGuest, message: DataView): void {
     const length = message.getUint8(InterceptHeader.InstructionLength);
     const rip = message.getBigUint64(InterceptHeader.Rip, true) + BigInt(length);
     this.setRegisters(guest.id, message.getUint32(InterceptHeader.VpIndex, true), [
       { name: RegisterName.Rip, low: rip, high: 0n },
       { name: RegisterName.InterceptSuspend, low: 0n, high: 0n },
     ]);
+  }
+
+  #completePort(guest: TestGuest, message: DataView): boolean {
+    const port = message.getUint16(IoPortMessage.PortNumber, true);
+    const value = Number(message.getBigUint64(IoPortMessage.Rax, true) & 0xffn);
+    if (port === SERIAL_PORT) guest.serial += String.fromCharCode(value);
+    else if (port === EXIT_PORT) guest.exit = value;
+    else return false;
+    this.complete(guest, message);
     return true;
   }
 }

@@ -22,8 +22,8 @@ const FOLDER = join(import.meta.dirname, '../guests/userland');
 /** Lines that divide what is printed. */
 const [ON, OFF, END] = ['COMPILED', 'INTERPRETED', 'END-OF-CHECK'];
 const JOB = [
-  `echo ${ON}; luajit /check/luajit.lua ${SCALE}`,
-  `echo ${OFF}; luajit -joff /check/luajit.lua ${SCALE}`,
+  `echo ${ON}; /usr/bin/luajit /check/luajit.lua ${SCALE}`,
+  `echo ${OFF}; /usr/bin/luajit -joff /check/luajit.lua ${SCALE}`,
   `echo ${END}`,
 ].join('; ');
 
