@@ -14,15 +14,10 @@ import { blockSlot, handlerTable } from './interpreter.ts';
 import {
   AREA_BLOCK_TABLE,
   AREA_RECORDS,
-  AREA_TLB,
   BLOCK_ENTRIES_LEFT,
   BLOCK_ENTRY_SHIFT,
   BLOCK_TABLE_ENTRIES,
   RECORDS_SIZE,
-  TLB_ADDEND,
-  TLB_ENTRIES,
-  TLB_ENTRY_SHIFT,
-  TLB_WRITE,
 } from './logical-processor-area.ts';
 import { Mode } from './mode.ts';
 import { faultOfMode } from './mode-faults.ts';
@@ -35,7 +30,7 @@ import {
 } from './operand-places.ts';
 import type { CodeHolder, CodeSharing, PhysicalMemory } from './processor.ts';
 import * as R from './record.ts';
-import { forgetSecondLevel } from './soft-tlb.ts';
+import { SoftTlb } from './soft-tlb.ts';
 import * as S from './state-layout.ts';
 
 const MAX_BLOCK = 96;
@@ -68,6 +63,7 @@ export class BlockDecoder implements CodeHolder {
   private readonly memory: PhysicalMemory;
   private readonly view: DataView;
   private readonly area: number;
+  private readonly tlb: SoftTlb;
   private cursor: number;
   private readonly pages = new Map<number, CodePage>();
   private readonly crossing = new Uint8Array(32);
@@ -93,6 +89,7 @@ export class BlockDecoder implements CodeHolder {
   constructor(memory: PhysicalMemory, area: number, sharing?: CodeSharing) {
     this.memory = memory;
     this.area = area;
+    this.tlb = new SoftTlb(memory, area);
     this.sharing = sharing;
     this.view = memory.view;
     this.cursor = area + AREA_RECORDS;
@@ -368,7 +365,7 @@ export class BlockDecoder implements CodeHolder {
 
   /** First record of the block at `spa`, or 0. */
   recordOf(spa: number, mode: number): number {
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const slot = this.slotOf(spa, mode);
     const { view } = this;
     return view.getUint32(slot, true) === spa && view.getUint32(slot + 4, true) === mode
       ? view.getUint32(slot + 8, true)
@@ -382,7 +379,7 @@ export class BlockDecoder implements CodeHolder {
 
   /** The block at `spa` is counted from the start again. */
   countAgain(spa: number, mode: number): void {
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const slot = this.slotOf(spa, mode);
     this.view.setUint32(slot + BLOCK_ENTRIES_LEFT, this.entriesBeforeHot, true);
   }
 
@@ -409,7 +406,7 @@ export class BlockDecoder implements CodeHolder {
     }
     view.setUint16(record + R.RECORD_HANDLER, R.Handler.Region, true);
     view.setBigInt64(record + R.RECORD_IMMEDIATE, BigInt(tableSlot), true);
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const slot = this.slotOf(spa, mode);
     const region = { tableSlot, dropped: false };
     for (const [spn, { spans }] of code)
       this.noteCodePage(spn).add({ slot, mode, record, count: 1, region, spans });
@@ -439,8 +436,13 @@ export class BlockDecoder implements CodeHolder {
     page.begins(from, mode, record);
   }
 
+  /** Address of the block table's entry for code at `spa`. */
+  private slotOf(spa: number, mode: number): number {
+    return this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+  }
+
   private fillSlot(spa: number, mode: number, record: number): number {
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
+    const slot = this.slotOf(spa, mode);
     this.view.setUint32(slot, spa, true);
     this.view.setUint32(slot + 4, mode, true);
     this.view.setUint32(slot + 8, record, true);
@@ -454,10 +456,10 @@ export class BlockDecoder implements CodeHolder {
 
   /** The block's last instruction has its last bytes on another page: stores there drop it as well. */
   private noteSecondPage(spa: number, mode: number, record: number, to: number): void {
-    const slot = this.area + AREA_BLOCK_TABLE + blockSlot(spa, mode);
-    const spn = Number(this.view.getBigInt64(record + R.RECORD_IMMEDIATE, true));
+    const slot = this.slotOf(spa, mode);
     const count = (this.cursor - record) >> R.RECORD_SHIFT;
-    this.noteCodePage(spn).add({ slot, mode, record, count, region: undefined, spans: [{ from: 0, to }] });
+    const page = this.noteCodePage(this.secondPageOf(record));
+    page.add({ slot, mode, record, count, region: undefined, spans: [{ from: 0, to }] });
   }
 
   /** Marks a page as holding decoded code: from now on no TLB lets stores to it pass unseen. */
@@ -468,22 +470,10 @@ export class BlockDecoder implements CodeHolder {
       this.pages.set(spn, page);
       if (!this.sharing) {
         this.view.setUint8(this.memory.codeMapAddress + spn, 1);
-        this.dropWriteTags(spn);
+        this.tlb.guardPage(spn);
       }
     }
     return page;
-  }
-
-  private dropWriteTags(spn: number): void {
-    const { view } = this;
-    forgetSecondLevel(view, this.area);
-    const start = this.area + AREA_TLB;
-    const end = start + ((2 * TLB_ENTRIES) << TLB_ENTRY_SHIFT);
-    for (let entry = start; entry < end; entry += 1 << TLB_ENTRY_SHIFT) {
-      const tag = view.getUint32(entry + TLB_WRITE, true);
-      if (((tag + view.getUint32(entry + TLB_ADDEND, true)) >>> 0) >>> 12 !== spn) continue;
-      view.setBigInt64(entry + TLB_WRITE, -1n, true);
-    }
   }
 
   written(spn: number, offset: number, size: number): boolean {

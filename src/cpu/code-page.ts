@@ -4,7 +4,6 @@
  */
 import * as R from './record.ts';
 
-const RECORD_SHIFT = R.RECORD_SHIFT;
 /** A granule is 32 bytes: one bit says that decoded code came from it. */
 const GRANULE_SHIFT = 5;
 
@@ -76,7 +75,7 @@ export class CodePage {
       // What lies on the page before has the second part of an instruction here.
       if (offset < from || offset >= to) continue;
       const index = indexOf(view, block, offset);
-      const record = block.record + (index << RECORD_SHIFT);
+      const record = block.record + (index << R.RECORD_SHIFT);
       if (index >= 0 && !isStale(view, record)) return { record, count: block.count - index, to };
     }
     return undefined;
@@ -96,13 +95,12 @@ export class CodePage {
     if (dropped.length === 0) return dropped;
     // Blocks that begin within a dropped one share its records. A region has but the one that enters it.
     const shares = ({ record }: CodeBlock, d: CodeBlock): boolean =>
-      !d.region && d.record <= record && record < d.record + (d.count << RECORD_SHIFT);
-    const isLost = (block: CodeBlock): boolean => hit(block) || dropped.some((d) => shares(block, d));
-    const lost = this.blocks.filter(isLost);
-    const kept = this.blocks.filter((block) => !isLost(block));
-    this.blocks = kept;
+      !d.region && d.record <= record && record < d.record + (d.count << R.RECORD_SHIFT);
+    const lost = this.blocks.filter((block) => hit(block) || dropped.some((d) => shares(block, d)));
+    const gone = new Set(lost);
+    this.blocks = this.blocks.filter((block) => !gone.has(block));
     this.granules.fill(0);
-    for (const block of kept) this.mark(block);
+    for (const block of this.blocks) this.mark(block);
     for (const branch of this.branches) view.setUint32(branch + R.RECORD_DISPLACEMENT, 0, true);
     return lost;
   }
@@ -123,7 +121,7 @@ const isStale = (view: DataView, record: number): boolean =>
 /** Index of the block's first record at page offset `offset`, or -1. Their offsets ascend; the last one is the end's. */
 function indexOf(view: DataView, { record, count }: CodeBlock, offset: number): number {
   const at = (index: number): number =>
-    view.getUint16(record + (index << RECORD_SHIFT) + R.RECORD_PAGE_OFFSET, true);
+    view.getUint16(record + (index << R.RECORD_SHIFT) + R.RECORD_PAGE_OFFSET, true);
   let low = 0;
   let high = count;
   while (low < high) {

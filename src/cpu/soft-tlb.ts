@@ -39,19 +39,19 @@ export class SoftTlb {
   /** Forgets all guest virtual and guest physical translations. */
   flush(): void {
     this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_SECOND_TLB);
-    forgetSecondLevel(this.memory.view, this.area);
+    this.forgetSecondLevel();
   }
 
   /** Forgets all guest virtual translations. */
   flushVirtual(): void {
     this.memory.bytes.fill(0xff, this.area + AREA_TLB, this.area + AREA_GPA_CACHE);
-    forgetSecondLevel(this.memory.view, this.area);
+    this.forgetSecondLevel();
   }
 
   /** Stores to system physical page `spn` no longer go through a translation that is held. */
   guardPage(spn: number): void {
-    const { words, view } = this.memory;
-    forgetSecondLevel(view, this.area);
+    const { words } = this.memory;
+    this.forgetSecondLevel();
     const first = (this.area + AREA_TLB) >>> 2;
     const stride = 1 << (TLB_ENTRY_SHIFT - 2);
     const end = first + 2 * TLB_ENTRIES * stride;
@@ -69,12 +69,13 @@ export class SoftTlb {
       const entry = this.entry(gva, user);
       this.memory.bytes.fill(0xff, entry, entry + TLB_ADDEND);
     }
-    forgetSecondLevel(this.memory.view, this.area);
+    this.forgetSecondLevel();
   }
-}
 
-/** Empties the second level of the soft TLB in a logical processor's area. */
-export function forgetSecondLevel(view: DataView, area: number): void {
-  const at = area + AREA_SECOND_GENERATION;
-  view.setUint32(at, view.getUint32(at, true) + 1, true);
+  /** Another generation empties the second level. */
+  private forgetSecondLevel(): void {
+    const { view } = this.memory;
+    const at = this.area + AREA_SECOND_GENERATION;
+    view.setUint32(at, view.getUint32(at, true) + 1, true);
+  }
 }
